@@ -1,0 +1,74 @@
+# What one does here. `make` alone lists the targets; `make test` is the whole test run and what CI calls.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The Go of this machine, never one that the go command downloads.
+export GOTOOLCHAIN := local
+
+# Packages for `make unit` and `make race`, as in: make unit PKG=./internal/domain/...
+PKG ?= ./...
+# Time for each fuzz target, and rounds of the soak.
+FUZZTIME ?= 1m
+ROUNDS ?= 20
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: build
+build: ## build the static binary ./poolhouse
+	CGO_ENABLED=0 go build -trimpath -o poolhouse ./cmd/poolhouse
+
+.PHONY: test
+test: ## everything that CI checks, with a closing line "N passed, 0 failed"; installs what is missing if it runs as root
+	@test/run.sh
+
+.PHONY: unit
+unit: ## the tests of PKG without the race detector, from the cache where possible
+	go run ./test/pgrun go test -timeout 10m $(PKG)
+
+.PHONY: race
+race: ## the tests of PKG with the race detector
+	CGO_ENABLED=1 go run ./test/pgrun go test -race -timeout 15m $(PKG)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@test/format.sh
+	@test/lint.sh
+
+.PHONY: format
+format: ## format the Go source, a little more strictly than gofmt
+	go tool -modfile=tools/go.mod gofumpt -l -w $$(git ls-files -co --exclude-standard -- '*.go')
+
+.PHONY: generate
+generate: ## write the generated code and the generated pages of docs/reference
+	go generate ./...
+
+.PHONY: docs
+docs: generate ## the same: the generated pages come from the same sources as the code
+
+.PHONY: fresh
+fresh: ## regenerate, and fail if anything was stale
+	@test/fresh.sh
+
+.PHONY: bench
+bench: ## measure the server against a bare net/http handler on this machine
+	go run ./cmd/poolhouse bench
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME each
+	@FUZZTIME=$(FUZZTIME) test/fuzz.sh
+
+.PHONY: soak
+soak: ## the tests of PKG, ROUNDS times over in random order with the race detector, to find the rare failure
+	CGO_ENABLED=1 go run ./test/pgrun go test -race -shuffle=on -count=$(ROUNDS) -timeout 4h $(PKG)
+
+.PHONY: release
+release: ## build the binaries of all platforms with their sums into dist/
+	@test/release.sh
+
+.PHONY: clean
+clean: ## remove what the other targets built
+	rm -rf poolhouse dist test/clients/node_modules
