@@ -44,7 +44,7 @@ missing_packages() {
 }
 
 if ! runs go version; then
-	echo "Missing: Go $(sed -n 's/^go //p' go.mod) or newer. Install it from https://go.dev/dl/ and put its bin folder into the PATH." >&2
+	echo "Missing: Go $(sed -n 's/^go //p' go.mod) or newer. Put its bin folder into the PATH." >&2
 	exit 1
 fi
 
