@@ -1,0 +1,64 @@
+// Package notice holds the rules about what users are told: which template a message uses, how placeholders
+// are filled, what a CustomMessage function may answer, and the states of a message on its way out.
+//
+// It is pure. Sending is done by adapters behind port/message; when a message is sent is decided by
+// service/messages and service/jobs.
+package notice
+
+import (
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+)
+
+// Medium is how a message travels.
+type Medium string
+
+// The media.
+const (
+	Email Medium = "EMAIL"
+	SMS   Medium = "SMS"
+)
+
+// State is where a message stands on its way out.
+type State string
+
+// Compose: the CustomMessage function has to run first. Ready: it can be delivered. Sent: the sender took it.
+// Dead: it will not be delivered (the function failed, the sender refused for good, or its code has expired).
+const (
+	Compose State = "compose"
+	Ready   State = "ready"
+	Sent    State = "sent"
+	Dead    State = "dead"
+)
+
+// Message is a row of the outbox: a message that was decided in the transaction of the change that caused it.
+type Message struct {
+	ID        string // unique; also the e-mail's Message-ID, so that a message sent twice can be recognised
+	RequestID string // of the call that caused it
+	PoolID    string
+	Sub       string
+	Username  string
+	Source    string // the trigger source, such as "CustomMessage_UpdateUserAttribute"
+	Medium    Medium
+	To        string
+	Attribute string      // "email" or "phone_number": which address To is
+	Code      secret.Text // the code or the temporary password
+	// Metadata is the caller's ClientMetadata. It is kept only until the message is composed.
+	Metadata map[string]string
+	ClientID string // for the trigger's callerContext; "" means none
+	State    State
+	Subject  string      // of an e-mail, once composed
+	Body     secret.Text // once composed; holds the code
+	Created  time.Time
+	Expires  time.Time // not delivered after this: the code is dead by then
+	NextTry  time.Time
+	Tries    int
+	Error    string // why the last try failed; never holds a secret
+}
+
+// Trigger sources of the messages of this server.
+const (
+	SourceAdminCreate     = "CustomMessage_AdminCreateUser"
+	SourceUpdateAttribute = "CustomMessage_UpdateUserAttribute"
+)

@@ -1,0 +1,295 @@
+// Package store is the port to the database: transactions as functions, repositories by aggregate, and the few
+// errors that a repository knows. Its contract is the test kit next door, storetest; the one implementation is
+// internal/adapter/sqlstore.
+//
+// A transaction is a function. It may run more than once, and either all of its writes are durable when Update
+// returns or none is. Inside it nothing but the store may be touched: no hook, no mail, no clock, no randomness.
+// It assigns to variables outside and never appends to them.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
+	"github.com/poolhouse/poolhouse/internal/kit/filter"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+)
+
+// The errors of repositories. They never reach a client: the operation decides what absence means.
+var (
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that an index refused a write: the name, the alias or the id is taken. After it the
+	// transaction can only fail. errors.As with *Conflict tells which login it was.
+	ErrConflict = errors.New("taken")
+	// ErrStale says that the pool or the client of the Scope changed since it was read.
+	ErrStale = errors.New("settings changed meanwhile")
+	// ErrBusy says that the database could not take the transaction in time. Nothing was written.
+	ErrBusy = errors.New("the database is busy")
+	// ErrReplayed says that a journal entry of the same request id is committed already.
+	ErrReplayed = errors.New("request id was used before")
+)
+
+// Conflict is an ErrConflict that knows which login is taken.
+type Conflict struct{ Login user.Login }
+
+func (c *Conflict) Error() string        { return "login " + string(c.Login.Space) + " is taken" }
+func (c *Conflict) Is(target error) bool { return target == ErrConflict }
+
+// Scope names what an update reads, so that the store can check versions and lock in order.
+type Scope struct {
+	Pool   *pool.Pool // nil: none; else its Version must still be current
+	Client *pool.Client
+	Login  string // the user name in the request, "" for none
+}
+
+// Store is a database.
+type Store interface {
+	// View runs fn on a consistent snapshot.
+	View(ctx context.Context, fn func(View) error) error
+	// Update runs fn, perhaps more than once, and commits its writes durably, or nothing. A fault or error that
+	// fn returns is returned as it is and nothing is written.
+	Update(ctx context.Context, s Scope, fn func(Tx) error) error
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// View is what can be read.
+type View interface {
+	Pools() PoolReader
+	Clients() ClientReader
+	Users() UserReader
+	Passwords() PasswordReader
+	Codes() CodeReader
+	Outbox() OutboxReader
+	Inbox() InboxReader
+	Journal() JournalReader
+	Keys() KeyReader
+	Settings() SettingReader
+}
+
+// Tx is what can be read and written.
+type Tx interface {
+	Pools() Pools
+	Clients() Clients
+	Users() Users
+	Passwords() Passwords
+	Codes() Codes
+	Outbox() Outbox
+	Inbox() Inbox
+	Journal() Journal
+	Keys() Keys
+	Settings() Settings
+}
+
+// PoolReader reads user pools.
+type PoolReader interface {
+	Get(id string) (*pool.Pool, error)
+	// List returns pools of a region ("" for all) whose id is greater than after, in order of id.
+	List(region, after string, limit int) ([]*pool.Pool, error)
+	Count(region string) (int, error)
+}
+
+// Pools writes user pools.
+type Pools interface {
+	PoolReader
+	// Create stores a new pool and makes its data key; ErrConflict when the id exists or has ever existed.
+	Create(p *pool.Pool) error
+	// Save replaces the record; p.Version must be the stored one and is increased.
+	Save(p *pool.Pool) error
+	// Delete removes the pool with everything in it. The id is never given out again.
+	Delete(id string) error
+}
+
+// ClientReader reads app clients.
+type ClientReader interface {
+	Get(poolID, id string) (*pool.Client, error)
+	// ByID finds a client without its pool: public operations name only the client.
+	ByID(id string) (*pool.Client, error)
+	List(poolID, after string, limit int) ([]*pool.Client, error)
+	Count(poolID string) (int, error)
+}
+
+// Clients writes app clients.
+type Clients interface {
+	ClientReader
+	Create(c *pool.Client) error
+	Save(c *pool.Client) error
+	Delete(poolID, id string) error
+}
+
+// Query selects users.
+type Query struct {
+	Filter filter.Filter
+	// Fold makes the comparison of user names ignore case.
+	Fold  bool
+	After string // the key behind which the page starts, as the last page gave it; "" for the first
+	Limit int
+}
+
+// UserReader reads users.
+type UserReader interface {
+	// ByLogin finds a user by what an administrator may write in Username: user name, then sub, then active alias.
+	ByLogin(p *pool.Pool, text string) (*user.Record, error)
+	BySub(poolID, sub string) (*user.Record, error)
+	// Owner finds the user that holds a login.
+	Owner(poolID string, l user.Login) (*user.Record, error)
+	// List returns a page of users and the key for the next page, "" at the end. With a filter they come in the
+	// order of the filtered attribute, else in the order of their subs.
+	List(p *pool.Pool, q Query) (users []*user.Record, next string, err error)
+	// Count is the number of users of a pool, exact or a recent estimate.
+	Count(poolID string) (int, error)
+}
+
+// Users writes users. Logins follow from the record: see user.Record.Logins.
+type Users interface {
+	UserReader
+	// Create stores a new user with its logins; *Conflict when one of them, or ErrConflict when the sub is taken.
+	Create(p *pool.Pool, r *user.Record) error
+	// Save replaces before, as it was read in this transaction, by after and moves its logins; *Conflict when one
+	// is taken. It increases after.Version.
+	Save(p *pool.Pool, before, after *user.Record) error
+	// Delete removes a user with all that belongs to it; its logins are free at once, its sub never again.
+	Delete(p *pool.Pool, r *user.Record) error
+}
+
+// PasswordReader reads what is stored of passwords.
+type PasswordReader interface {
+	Get(poolID, sub string) (*credential.Password, error)
+}
+
+// Passwords writes what is stored of passwords. Salt and verifier are sealed.
+type Passwords interface {
+	PasswordReader
+	Put(p *credential.Password) error
+}
+
+// CodeReader reads outstanding codes. The plain code is never read back.
+type CodeReader interface {
+	Get(poolID, sub string, purpose verify.Purpose) (verify.Code, error)
+	// Matches reports whether the code is the outstanding one of that purpose; ErrNotFound when there is none.
+	// It looks neither at the expiry nor at the number of tries.
+	Matches(poolID, sub string, purpose verify.Purpose, code secret.Text) (bool, error)
+}
+
+// Codes writes codes, as keyed hashes.
+type Codes interface {
+	CodeReader
+	// Put stores a code in place of the outstanding one of the same purpose.
+	Put(c verify.Code) error
+	// Void removes the outstanding code of the purpose, if there is one.
+	Void(poolID, sub string, purpose verify.Purpose) error
+}
+
+// OutboxReader reads messages on their way out.
+type OutboxReader interface {
+	Get(id string) (*notice.Message, error)
+	// Due returns messages in state compose or ready whose NextTry has come, oldest first.
+	Due(now time.Time, limit int) ([]*notice.Message, error)
+}
+
+// Outbox writes messages. Code, body and metadata are sealed.
+type Outbox interface {
+	OutboxReader
+	Add(m ...*notice.Message) error
+	Save(m *notice.Message) error
+	// Purge removes messages that are sent or dead and older than the instant; it returns how many.
+	Purge(before time.Time, limit int) (int, error)
+}
+
+// Delivered is a message in the inbox.
+type Delivered struct {
+	ID       string
+	PoolID   string
+	Username string
+	Source   string
+	Medium   notice.Medium
+	To       string
+	Subject  string
+	Body     secret.Text
+	Code     secret.Text
+	At       time.Time
+}
+
+// InboxReader reads the inbox of development, where messages end that have no other sender.
+type InboxReader interface {
+	// List returns the newest messages first; to and poolID select when they are not empty.
+	List(to, poolID string, limit int) ([]*Delivered, error)
+}
+
+// Inbox writes the inbox. Adding the same id again changes nothing.
+type Inbox interface {
+	InboxReader
+	Add(d *Delivered) error
+	Clear() error
+}
+
+// Entry is a line of the journal: one committed change.
+type Entry struct {
+	RequestID string // primary key
+	Time      time.Time
+	Caller    string // access key id, or what else proved the caller
+	Source    string // the caller's network address
+	Operation string
+	PoolID    string
+	Sub       string   // of the user that changed, "" for none
+	Names     []string // of the changed attributes or members; never values
+}
+
+// JournalReader reads the journal.
+type JournalReader interface {
+	Get(requestID string) (*Entry, error)
+	// List returns entries behind (after, afterID) in the order (time, id); poolID and sub select when not empty.
+	List(after time.Time, afterID, poolID, sub string, limit int) ([]*Entry, error)
+}
+
+// Journal writes the journal.
+type Journal interface {
+	JournalReader
+	// Add writes the entry of this transaction; ErrReplayed when its request id is taken.
+	Add(e Entry) error
+}
+
+// AccessKey is a key by which an operator's tools call.
+type AccessKey struct {
+	ID      string
+	Name    string
+	Secret  secret.Text // of a SigV4 key; sealed
+	Bearer  secret.Text // only when created: stored as a keyed hash
+	Actions []string    // empty: all
+	Pools   []string    // empty: all
+	Created time.Time
+	Expires time.Time // zero: never
+}
+
+// KeyReader reads access keys.
+type KeyReader interface {
+	Get(id string) (*AccessKey, error)
+	ByBearer(token secret.Text) (*AccessKey, error)
+	List() ([]*AccessKey, error)
+}
+
+// Keys writes access keys.
+type Keys interface {
+	KeyReader
+	Create(k *AccessKey) error
+	Delete(id string) error
+}
+
+// SettingReader reads the server's own small settings.
+type SettingReader interface {
+	// Get returns the value; ErrNotFound when it was never put.
+	Get(name string) ([]byte, error)
+}
+
+// Settings writes the server's own small settings; values are sealed.
+type Settings interface {
+	SettingReader
+	Put(name string, value []byte) error
+}
