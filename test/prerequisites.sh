@@ -29,7 +29,7 @@ find_python() {
 }
 
 # The C compiler is for the race detector, which needs the headers of the C library too.
-has_compiler() { echo '#include <stdlib.h>' | ${CC:-cc} -E - >/dev/null 2>&1; }
+has_compiler() { echo '#include <stdlib.h>' | ${CC:-gcc} -E - >/dev/null 2>&1; }
 
 # Prints the Debian packages that are missing, on one line.
 missing_packages() {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,7 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// victim starts a server, prints its folder and connection string, and blocks until it is killed.
+// victim starts a server, prints its folder and connection string, and waits to be killed: it would leave only when the test
+// closes its input.
 func victim() {
 	s, err := Start(Options{})
 	if err != nil {
@@ -35,7 +37,10 @@ func victim() {
 		os.Exit(1)
 	}
 	os.Stdout.WriteString(s.dir + "\n" + s.DSN("postgres") + "\n")
-	select {}
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // query returns the one value of a statement as text.
@@ -118,7 +123,10 @@ func TestWatchdogStopsTheServerOfADeadProcess(t *testing.T) {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	want.NoError(t, err)
+	in, err := cmd.StdinPipe()
+	want.NoError(t, err)
 	want.NoError(t, cmd.Start())
+	t.Cleanup(func() { in.Close() })
 	lines := bufio.NewScanner(out)
 	want.True(t, lines.Scan(), "the other process prints the folder")
 	dir := lines.Text()
