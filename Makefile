@@ -40,7 +40,7 @@ lint: ## gofmt, go vet, staticcheck
 
 .PHONY: format
 format: ## format the Go source, a little more strictly than gofmt
-	go tool -modfile=tools/go.mod gofumpt -l -w $$(git ls-files -co --exclude-standard -- '*.go')
+	@test/format.sh -w
 
 .PHONY: generate
 generate: ## write the generated code and the generated pages of docs/reference
