@@ -1,0 +1,200 @@
+// Package config is every setting of the server in one struct, [Config], whose tags say the flag, the environment variable, the
+// key in a configuration file, the default and the help text of each.
+//
+// A setting has one name: --smtp-address as a flag, POOLHOUSE_SMTP_ADDRESS in the environment, smtp-address in the file. The first
+// of these that names it counts, in that order, and then the default. The command line is parsed in internal/cli, which knows the
+// library for it; this package reads the file, settles the order and prints what came of it. Pools, clients and users are not
+// settings: they are applied, see internal/app.
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+)
+
+// Config is every setting. The zero value of each field works.
+type Config struct {
+	Listener `yaml:",inline"`
+	Storage  `yaml:",inline"`
+	Place    `yaml:",inline"`
+	Messages `yaml:",inline"`
+	Triggers `yaml:",inline"`
+	Limits   `yaml:",inline"`
+	Logging  `yaml:",inline"`
+	Start    `yaml:",inline"`
+}
+
+// Listener is where the server listens and whom it answers.
+type Listener struct {
+	Listen        string        `name:"listen" yaml:"listen" env:"POOLHOUSE_LISTEN" group:"listener" placeholder:"ADDR" default:"127.0.0.1:9229" help:"Address and port to listen on; port 0 takes a free one."`
+	PublicURL     string        `name:"public-url" yaml:"public-url" env:"POOLHOUSE_PUBLIC_URL" group:"listener" placeholder:"URL" help:"Address by which clients reach the server, such as https://id.example.com. It is the base of issuers and links."`
+	AllowHosts    []string      `name:"allow-host" yaml:"allow-host" env:"POOLHOUSE_ALLOW_HOST" group:"listener" placeholder:"NAME" help:"Another host name to answer for. IP addresses, localhost, host.docker.internal and cognito-idp.*.amazonaws.com are always accepted."`
+	AllowOrigins  []string      `name:"allow-origin" yaml:"allow-origin" env:"POOLHOUSE_ALLOW_ORIGIN" group:"listener" placeholder:"ORIGIN" help:"A web origin whose pages may use the plain dialect, such as https://app.example.com."`
+	TrustProxies  []string      `name:"trust-proxy" yaml:"trust-proxy" env:"POOLHOUSE_TRUST_PROXY" group:"listener" placeholder:"CIDR" help:"A network whose X-Forwarded-For is believed."`
+	BehindProxy   bool          `name:"behind-proxy" yaml:"behind-proxy" env:"POOLHOUSE_BEHIND_PROXY" group:"listener" help:"A proxy in front ends TLS, so that this server may speak plain HTTP beyond this machine."`
+	TLSCert       string        `name:"tls-cert" yaml:"tls-cert" env:"POOLHOUSE_TLS_CERT" group:"listener" placeholder:"FILE" help:"Certificate chain, PEM."`
+	TLSKey        string        `name:"tls-key" yaml:"tls-key" env:"POOLHOUSE_TLS_KEY" group:"listener" placeholder:"FILE" help:"Private key of the certificate, PEM."`
+	MetricsListen string        `name:"metrics-listen" yaml:"metrics-listen" env:"POOLHOUSE_METRICS_LISTEN" group:"listener" placeholder:"ADDR" help:"Address for Prometheus metrics at /metrics; none without it."`
+	Drain         time.Duration `name:"drain" yaml:"drain" env:"POOLHOUSE_DRAIN" group:"listener" placeholder:"DURATION" help:"How long a stopping server still takes requests after /readyz says no, for load balancers to notice."`
+}
+
+// Storage is where data is kept and by what it is sealed.
+type Storage struct {
+	Data       string      `name:"data" yaml:"data" env:"POOLHOUSE_DATA" group:"storage" placeholder:"DIR" default:".poolhouse" help:"Folder for the embedded database, the key file and the control socket."`
+	Database   secret.Text `name:"database" yaml:"database" env:"POOLHOUSE_DATABASE" group:"storage" placeholder:"PATH|URL" help:"SQLite file, or postgres://user:password@host/name. Without it, poolhouse.db in the data folder."`
+	KeyFile    string      `name:"key-file" yaml:"key-file" env:"POOLHOUSE_KEY_FILE" group:"storage" placeholder:"FILE" help:"Key-encryption key: 32 bytes, base64 or hexadecimal, readable by you alone. Without it, poolhouse.key in the data folder, made at the first start."`
+	Key        secret.Text `name:"key" yaml:"key" env:"POOLHOUSE_KEY" group:"storage" placeholder:"KEY" help:"The key-encryption key itself; prefer the environment or a file to the command line."`
+	Checkpoint string      `name:"checkpoint" yaml:"checkpoint" env:"POOLHOUSE_CHECKPOINT" group:"storage" enum:"own,external" default:"own" help:"Who checkpoints SQLite's log: own, or external when a replication tool such as litestream does."`
+}
+
+// Place is what the server pretends to be a part of.
+type Place struct {
+	Region  string `name:"region" yaml:"region" env:"POOLHOUSE_REGION" group:"place" placeholder:"REGION" default:"us-east-1" help:"Region of requests that name none; the prefix of new pool ids."`
+	Account string `name:"account" yaml:"account" env:"POOLHOUSE_ACCOUNT" group:"place" placeholder:"ID" default:"000000000000" help:"Account id in ARNs: twelve digits."`
+}
+
+// Messages is how e-mail and SMS leave.
+type Messages struct {
+	SMTPAddress  string      `name:"smtp-address" yaml:"smtp-address" env:"POOLHOUSE_SMTP_ADDRESS" group:"messages" placeholder:"HOST:PORT" help:"Mail server. Without it, 'dev' keeps e-mail in the inbox and 'serve' keeps it queued."`
+	SMTPUsername string      `name:"smtp-username" yaml:"smtp-username" env:"POOLHOUSE_SMTP_USERNAME" group:"messages" placeholder:"NAME" help:"User name at the mail server."`
+	SMTPPassword secret.Text `name:"smtp-password" yaml:"smtp-password" env:"POOLHOUSE_SMTP_PASSWORD" group:"messages" placeholder:"PASSWORD" help:"Password at the mail server."`
+	SMTPFrom     string      `name:"smtp-from" yaml:"smtp-from" env:"POOLHOUSE_SMTP_FROM" group:"messages" placeholder:"ADDRESS" default:"no-reply@poolhouse.invalid" help:"Sender of pools that name none."`
+	SMTPTLS      string      `name:"smtp-tls" yaml:"smtp-tls" env:"POOLHOUSE_SMTP_TLS" group:"messages" enum:"starttls,implicit,none" default:"starttls" help:"How the connection to the mail server is protected: starttls, implicit or none."`
+	SMSWebhook   string      `name:"sms-webhook" yaml:"sms-webhook" env:"POOLHOUSE_SMS_WEBHOOK" group:"messages" placeholder:"URL" help:"Where text messages are posted. Without it, 'dev' keeps them in the inbox and 'serve' keeps them queued."`
+	SMSSecret    secret.Text `name:"sms-secret" yaml:"sms-secret" env:"POOLHOUSE_SMS_SECRET" group:"messages" placeholder:"SECRET" help:"Secret by which those posts are signed."`
+}
+
+// Triggers is where Lambda triggers run.
+type Triggers struct {
+	Triggers      map[string]string `name:"trigger" yaml:"trigger" env:"POOLHOUSE_TRIGGER" group:"triggers" placeholder:"ARN=TARGET" mapsep:";" help:"What runs for a function's ARN (or * for all others): an http or https URL, cmd: and a command line, or lambda."`
+	TriggerSecret secret.Text       `name:"trigger-secret" yaml:"trigger-secret" env:"POOLHOUSE_TRIGGER_SECRET" group:"triggers" placeholder:"SECRET" help:"Secret by which events to HTTP triggers are signed."`
+	LambdaURL     string            `name:"lambda-endpoint" yaml:"lambda-endpoint" env:"POOLHOUSE_LAMBDA_ENDPOINT" group:"triggers" placeholder:"URL" help:"Endpoint of the Lambda API, such as LocalStack's; AWS itself without it."`
+	LambdaRegion  string            `name:"lambda-region" yaml:"lambda-region" env:"POOLHOUSE_LAMBDA_REGION" group:"triggers" placeholder:"REGION" help:"Region of the Lambda API; that of the function's ARN without it."`
+}
+
+// Limits is how many requests are taken.
+type Limits struct {
+	Rates string         `name:"rates" yaml:"rates" env:"POOLHOUSE_RATES" group:"limits" enum:"off,aws" default:"off" help:"Request quotas: off, or aws for the default quotas of the real service."`
+	Rate  map[string]int `name:"rate" yaml:"rate" env:"POOLHOUSE_RATE" group:"limits" placeholder:"CATEGORY=N" mapsep:";" help:"Requests a second of a quota category, such as UserUpdate=100."`
+}
+
+// Logging is what the server says about itself.
+type Logging struct {
+	LogLevel  string `name:"log-level" yaml:"log-level" env:"POOLHOUSE_LOG_LEVEL" group:"log" enum:"debug,info,warn,error" default:"info" help:"Least level that is logged: debug, info, warn, error."`
+	LogFormat string `name:"log-format" yaml:"log-format" env:"POOLHOUSE_LOG_FORMAT" group:"log" enum:"text,json" default:"text" help:"Form of the log: text or json."`
+}
+
+// Start is what happens when the server starts.
+type Start struct {
+	Apply     string `name:"apply" yaml:"apply" env:"POOLHOUSE_APPLY" group:"start" placeholder:"FILE" help:"Pools, clients and users to make at start: YAML or JSON with the members of the API's inputs."`
+	ReadyFile string `name:"ready-file" yaml:"ready-file" env:"POOLHOUSE_READY_FILE" group:"start" placeholder:"FILE" help:"File to write once the server answers: endpoint and pid, and with 'dev' the keys, as JSON."`
+	CustomIDs bool   `name:"custom-ids" yaml:"custom-ids" env:"POOLHOUSE_CUSTOM_IDS" group:"start" help:"Let callers choose ids: the pool tag _custom_id_, and the client name _custom_id_:ID. Always on in 'dev'."`
+}
+
+var account = regexp.MustCompile(`^[0-9]{12}$`)
+
+// Check says what is wrong with the settings, each taken alone or with its neighbours; nil when nothing is. Whether they are safe
+// for production is for Risks.
+func (c *Config) Check() error {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("listen: %q is not ADDRESS:PORT, such as 127.0.0.1:9229", c.Listen)
+	}
+	if c.MetricsListen != "" {
+		if _, _, err := net.SplitHostPort(c.MetricsListen); err != nil {
+			return fmt.Errorf("metrics-listen: %q is not ADDRESS:PORT, such as 127.0.0.1:9230", c.MetricsListen)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("tls-cert and tls-key: give both or neither")
+	}
+	if c.KeyFile != "" && !c.Key.IsZero() {
+		return fmt.Errorf("key-file and key: give one of them, not both")
+	}
+	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}} {
+		if err := checkURL(u.value); err != nil {
+			return fmt.Errorf("%s: %w", u.name, err)
+		}
+	}
+	for _, cidr := range c.TrustProxies {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			return fmt.Errorf("trust-proxy: %q is not a network such as 10.0.0.0/8", cidr)
+		}
+	}
+	if !account.MatchString(c.Account) {
+		return fmt.Errorf("account: %q is not twelve digits", c.Account)
+	}
+	if c.SMTPAddress != "" {
+		if _, _, err := net.SplitHostPort(c.SMTPAddress); err != nil {
+			return fmt.Errorf("smtp-address: %q is not HOST:PORT, such as mail.example.com:587", c.SMTPAddress)
+		}
+	}
+	for category, n := range c.Rate {
+		if n <= 0 {
+			return fmt.Errorf("rate: %s must allow at least 1 request a second, not %d", category, n)
+		}
+	}
+	if c.Drain < 0 {
+		return fmt.Errorf("drain: %s is less than nothing", c.Drain)
+	}
+	return nil
+}
+
+func checkURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%q is not a URL that begins with http:// or https://", text)
+	}
+	return nil
+}
+
+// Loopback reports whether the listener can be reached from this machine only.
+func (c *Config) Loopback() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// Postgres reports whether the data is in a PostgreSQL server and not in a file.
+func (s *Storage) Postgres() bool {
+	d := s.Database.Reveal()
+	return strings.HasPrefix(d, "postgres://") || strings.HasPrefix(d, "postgresql://")
+}
+
+// Risks lists what production should not have, a sentence each.
+func (c *Config) Risks() []string {
+	var risks []string
+	add := func(when bool, text string) {
+		if when {
+			risks = append(risks, text)
+		}
+	}
+	add(!c.Loopback() && c.TLSCert == "" && !c.BehindProxy, "Passwords and codes would cross the network unencrypted: set tls-cert and tls-key, or behind-proxy.")
+	add(c.BehindProxy && len(c.TrustProxies) == 0, "Every caller will look like the proxy: name the proxy's network in trust-proxy.")
+	add(c.PublicURL == "", "Tokens and links will name the listener's address: set public-url.")
+	add(strings.HasPrefix(c.PublicURL, "http://"), "public-url is not https.")
+	add(c.KeyFile == "" && c.Key.IsZero(), "The key-encryption key lies beside the database, so that one copy of the folder holds both: set key-file.")
+	add(c.SMTPAddress == "", "No e-mail will leave: set smtp-address.")
+	add(c.SMTPAddress != "" && c.SMTPTLS == "none", "E-mail with codes leaves unencrypted: set smtp-tls to starttls or implicit.")
+	add(c.SMSWebhook == "", "No text message will leave: set sms-webhook.")
+	add(strings.HasPrefix(c.SMSWebhook, "http://"), "Text messages with codes leave unencrypted: use https in sms-webhook.")
+	add(c.Rates == "off" && len(c.Rate) == 0, "Nothing limits how often a password or code may be guessed but the per-user rules: set rates.")
+	add(c.CustomIDs, "Callers may choose pool and client ids: unset custom-ids.")
+	add(c.LogLevel == "debug", "The debug log may hold user names and addresses.")
+	return risks
+}
