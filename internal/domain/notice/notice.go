@@ -8,6 +8,8 @@ package notice
 import (
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/kit/contact"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 )
 
@@ -57,8 +59,37 @@ type Message struct {
 	Error    string // why the last try failed; never holds a secret
 }
 
-// Trigger sources of the messages of this server.
+// Trigger sources of this server.
 const (
-	SourceAdminCreate     = "CustomMessage_AdminCreateUser"
-	SourceUpdateAttribute = "CustomMessage_UpdateUserAttribute"
+	SourceAdminCreate      = "CustomMessage_AdminCreateUser"
+	SourceUpdateAttribute  = "CustomMessage_UpdateUserAttribute"
+	SourcePreSignUpByAdmin = "PreSignUp_AdminCreateUser"
 )
+
+// Triggers, as LambdaConfig and the texts of faults name them.
+const (
+	CustomMessage = "CustomMessage"
+	PreSignUp     = "PreSignUp"
+)
+
+// MediumOf is how messages to an address attribute travel.
+func MediumOf(attribute string) Medium {
+	if attribute == pool.PhoneNumber {
+		return SMS
+	}
+	return Email
+}
+
+// Mask is the address as answers show it to whoever asked for the message.
+func Mask(m Medium, to string) string {
+	if m == SMS {
+		return contact.MaskPhone(to)
+	}
+	return contact.MaskEmail(to)
+}
+
+// Close ends the message's way: it is sent, or dead because of reason. What is secret in it is dropped.
+func (m *Message) Close(s State, reason string) {
+	m.State, m.Error = s, reason
+	m.Code, m.Body, m.Metadata = secret.Text{}, secret.Text{}, nil
+}
