@@ -176,3 +176,8 @@ func (p *Pool) AutoVerifies(attribute string) bool { return slices.Contains(p.Au
 func (p *Pool) KeepsOriginal(attribute string) bool {
 	return slices.Contains(p.VerifyBeforeUpdate, attribute)
 }
+
+// Passwordless reports whether users may sign in by a one-time code, so that they need no password.
+func (s *Settings) Passwordless() bool {
+	return slices.Contains(s.FirstFactors, "EMAIL_OTP") || slices.Contains(s.FirstFactors, "SMS_OTP")
+}

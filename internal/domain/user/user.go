@@ -5,6 +5,8 @@
 package user
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
@@ -113,3 +115,17 @@ func (r *Record) Clone() *Record {
 	}
 	return &c
 }
+
+// SetPassword is what a new password does to the record: a permanent one confirms the user, a temporary one has to
+// be changed at the next sign-in, and its clock starts.
+func (r *Record) SetPassword(temporary bool, now time.Time) {
+	r.Modified = now
+	if temporary {
+		r.Status, r.TemporarySince = ForceChangePassword, now
+	} else {
+		r.Status, r.TemporarySince = Confirmed, time.Time{}
+	}
+}
+
+// Names are the names of the record's attributes, sorted.
+func (r *Record) Names() []string { return slices.Sorted(maps.Keys(r.Attributes)) }
