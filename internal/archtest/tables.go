@@ -67,7 +67,7 @@ var reservedThings = []reserved{
 	{
 		[]string{"time.Now", "time.Since", "time.Until"},
 		"time comes from clock.Clock, so that tests and the dev server can move it",
-		map[string]string{"internal/kit/clock": "it is the clock"},
+		map[string]string{"internal/kit/clock": "it is the clock", "internal/app/bench": "a load generator measures durations below a millisecond"},
 	},
 	{
 		[]string{"math/rand", "math/rand/v2"},

@@ -1,0 +1,241 @@
+// Package bench measures a server against the least that any server of this API must do: a bare net/http handler which answers {}
+// to the very same bytes, in a process of its own, in the same run. The two take turns, so that what else the machine does meets
+// both; the ratio of their rates is the figure that holds on other machines.
+//
+// The load comes from connections that stay open, over which hand-made bytes are sent and replies are read with as little work as
+// possible, because the generator takes its processor time from the server. It speaks HTTP without TLS, and only the AWS dialect.
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+)
+
+// Options say what to measure.
+type Options struct {
+	Address     string      // of the server, HOST:PORT
+	PID         int         // of the server's process; 0: its processor time is not known
+	Ceiling     string      // of the bare handler, HOST:PORT
+	Credentials Credentials // see there for the meaning of an empty secret
+	Pool        string      // with users made by MakeUsers; empty: a pool is made, and deleted at the end
+	Users       int         // how many users the requests are about
+	Operations  []string
+	Connections []int
+	Duration    time.Duration // of each operation and number of connections, all rounds together
+	Rounds      int
+	WarmUp      time.Duration // of each round, not measured
+	Folder      string        // on the disk of the database, to measure it; empty: not measured
+}
+
+// A Report is what was measured.
+type Report struct {
+	Cores    int           `json:"cores"`
+	Fsync    time.Duration `json:"fsync_ns,omitempty"`
+	Users    int           `json:"users"`
+	Verified bool          `json:"signatures_verified"`
+	Rows     []Row         `json:"rows"`
+}
+
+// A Row is one operation with one number of connections. Rates are medians of the rounds, a second.
+type Row struct {
+	Operation   string        `json:"operation"`
+	Connections int           `json:"connections"`
+	Rate        float64       `json:"requests_per_second"`
+	P50         time.Duration `json:"p50_ns"`
+	P99         time.Duration `json:"p99_ns"`
+	Errors      uint64        `json:"errors"`
+	FirstError  string        `json:"first_error,omitempty"`
+	CPU         time.Duration `json:"server_cpu_ns_per_request,omitempty"`
+	Ceiling     float64       `json:"ceiling_requests_per_second"`
+	Ratio       float64       `json:"ratio_to_ceiling"`
+}
+
+// Run measures. It tells progress, a line each, what it is doing.
+func Run(ctx context.Context, o Options, progress io.Writer) (report *Report, err error) {
+	for _, name := range o.Operations {
+		if operations[name] == nil {
+			return nil, fmt.Errorf("%s cannot be measured; these can: %s", name, strings.Join(Operations(), ", "))
+		}
+	}
+	report = &Report{Cores: runtime.NumCPU(), Users: o.Users, Verified: o.Credentials.Secret != ""}
+	if o.Folder != "" {
+		if report.Fsync, err = FsyncTime(o.Folder, 200); err != nil {
+			return nil, err
+		}
+	}
+	m := &maker{host: o.Address, creds: o.Credentials}
+	if o.Pool == "" {
+		fmt.Fprintf(progress, "making a pool with %d users\n", o.Users)
+		if o.Pool, err = makePool(ctx, m); err != nil {
+			return nil, err
+		}
+		defer func() {
+			_, failed := call(context.WithoutCancel(ctx), m, "DeleteUserPool", fmt.Sprintf(`{"UserPoolId":%q}`, o.Pool))
+			err = errors.Join(err, failed)
+		}()
+		if err := makeUsers(ctx, m, o.Pool, o.Users); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range o.Operations {
+		for _, connections := range o.Connections {
+			fmt.Fprintf(progress, "%s with %d connections\n", name, connections)
+			row, err := measure(ctx, &o, m, name, connections)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			report.Rows = append(report.Rows, row)
+		}
+	}
+	return report, nil
+}
+
+// measure runs an operation and the ceiling in turns.
+func measure(ctx context.Context, o *Options, m *maker, name string, connections int) (Row, error) {
+	body := operations[name]
+	var next, spent atomic.Uint64
+	request := func(to []byte, n uint64) []byte {
+		var space [1024]byte
+		return m.append(to, name, body(space[:0], o.Pool, n*2654435761%uint64(o.Users), n))
+	}
+	each := o.Duration / time.Duration(o.Rounds)
+	operation := load{address: o.Address, connections: connections, warmUp: o.WarmUp, duration: each, request: request, next: &next, cpu: cpuOf(o.PID)}
+	ceiling := load{address: o.Ceiling, connections: connections, warmUp: o.WarmUp, duration: each, request: request, next: &spent}
+	row := Row{Operation: name, Connections: connections}
+	var all outcome
+	var rates, ceilings, ratios []float64
+	known := true
+	for range o.Rounds {
+		top, err := ceiling.run(ctx)
+		if err != nil {
+			return row, fmt.Errorf("the bare handler: %w", err)
+		}
+		if top.errors > 0 || top.requests == 0 {
+			return row, fmt.Errorf("the bare handler answered %d requests, %d with an error: %s", top.requests, top.errors, top.first)
+		}
+		got, err := operation.run(ctx)
+		if err != nil {
+			return row, err
+		}
+		if got.requests == 0 {
+			return row, errors.New("the server answered no request in time")
+		}
+		rates, ceilings, ratios = append(rates, got.rate()), append(ceilings, top.rate()), append(ratios, got.rate()/top.rate())
+		all.requests += got.requests
+		all.errors += got.errors
+		all.cpu += got.cpu
+		all.times.add(&got.times)
+		known = known && got.cpuKnown
+		if row.FirstError == "" {
+			row.FirstError = got.first
+		}
+	}
+	row.Rate, row.Ceiling, row.Ratio = median(rates), median(ceilings), median(ratios)
+	row.P50, row.P99, row.Errors = all.times.quantile(0.5), all.times.quantile(0.99), all.errors
+	if known {
+		row.CPU = all.cpu / time.Duration(all.requests)
+	}
+	return row, nil
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+func makePool(ctx context.Context, m *maker) (id string, err error) {
+	body, err := call(ctx, m, "CreateUserPool", `{"PoolName":"bench"}`)
+	if err != nil {
+		return "", err
+	}
+	var out struct{ UserPool struct{ Id string } }
+	if err := json.Unmarshal(body, &out); err != nil || out.UserPool.Id == "" {
+		return "", fmt.Errorf("CreateUserPool answered no pool id: %s", body)
+	}
+	return out.UserPool.Id, nil
+}
+
+func makeUsers(ctx context.Context, m *maker, pool string, n int) error {
+	var next atomic.Uint64
+	l := load{address: m.host, connections: 16, count: uint64(n), next: &next, request: func(to []byte, u uint64) []byte {
+		var space [512]byte
+		return m.append(to, "AdminCreateUser", makeUser(space[:0], pool, u))
+	}}
+	got, err := l.run(ctx)
+	if err != nil {
+		return fmt.Errorf("make users: %w", err)
+	}
+	if got.errors > 0 {
+		return fmt.Errorf("make users: %d of %d were refused: %s", got.errors, n, got.first)
+	}
+	return nil
+}
+
+// call sends one request over a connection of its own.
+func call(ctx context.Context, m *maker, operation, body string) ([]byte, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", m.host)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the server: %w", err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return nil, err
+	}
+	if _, err := c.Write(m.append(nil, operation, []byte(body))); err != nil {
+		return nil, fmt.Errorf("send %s: %w", operation, err)
+	}
+	r := reader{conn: c, buf: make([]byte, 0, 4096)}
+	status, reply, err := r.reply()
+	if err != nil {
+		return nil, fmt.Errorf("read the reply to %s: %w", operation, err)
+	}
+	if status != 200 {
+		return nil, fmt.Errorf("%s was refused: %d %s", operation, status, reply)
+	}
+	return slices.Clone(reply), nil
+}
+
+// Print writes the report as a table.
+func (r *Report) Print(w io.Writer) error {
+	signatures := "not verified"
+	if r.Verified {
+		signatures = "verified"
+	}
+	disk := "not measured"
+	if r.Fsync > 0 {
+		disk = r.Fsync.Round(10 * time.Microsecond).String()
+	}
+	fmt.Fprintf(w, "%d cores, shared by server and generator · fsync %s · %d users · signatures %s\n\n", r.Cores, disk, r.Users, signatures)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tceiling req/s\tratio\t\n")
+	for _, row := range r.Rows {
+		cpu := "?"
+		if row.CPU > 0 {
+			cpu = fmt.Sprintf("%.1f", float64(row.CPU)/float64(time.Microsecond))
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t%d\t%s\t%.0f\t%.2f\t\n", row.Operation, row.Connections, row.Rate,
+			millis(row.P50), millis(row.P99), row.Errors, cpu, row.Ceiling, row.Ratio)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, row := range r.Rows {
+		if row.FirstError != "" {
+			fmt.Fprintf(w, "\n%s, first error: %s\n", row.Operation, row.FirstError)
+		}
+	}
+	return nil
+}
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }

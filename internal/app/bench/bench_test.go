@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/edge/authn"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/testing/want"
+)
+
+// oneKey is a key store with one key.
+type oneKey struct{ id, secret string }
+
+func (k oneKey) AccessKey(_ context.Context, id string) (authn.Key, bool, error) {
+	return authn.Key{ID: k.id, Secret: secret.New(k.secret)}, id == k.id, nil
+}
+
+func (k oneKey) BearerKey(context.Context, secret.Text) (authn.Key, bool, error) {
+	return authn.Key{}, false, nil
+}
+
+// fakeServer verifies signatures and answers enough of the API for a measurement.
+func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []byte)) string {
+	v := &authn.Verifier{Keys: key, Now: time.Now}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := v.Verify(r.Context(), authn.FromHTTP(r, body)); err != nil {
+			t.Errorf("a request with a bad signature: %v", err)
+		}
+		if !json.Valid(body) {
+			t.Errorf("not JSON: %s", body)
+		}
+		operation := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AWSCognitoIdentityProviderService.")
+		calls(operation, body)
+		switch operation {
+		case "CreateUserPool":
+			_, _ = io.WriteString(w, `{"UserPool":{"Id":"us-east-1_abc"}}`)
+		case "AdminGetUser":
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"__type":"UserNotFoundException"}`)
+		default:
+			_, _ = io.WriteString(w, `{}`)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	key := oneKey{"AKIDEXAMPLE", "secret"}
+	counts := make(chan string, 1<<20)
+	address := fakeServer(t, key, func(operation string, _ []byte) { counts <- operation })
+	ctx, cancel := context.WithCancel(t.Context())
+	announced := make(chan string, 1)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Ceiling(ctx, func(a string) error { announced <- a; return nil })
+	}()
+	report, err := Run(ctx, Options{Address: address, PID: os.Getpid(), Ceiling: <-announced, Credentials: Credentials{key.id, key.secret, "us-east-1"}, Users: 20,
+		Operations: Operations(), Connections: []int{2}, Duration: 60 * time.Millisecond, Rounds: 2, WarmUp: 10 * time.Millisecond, Folder: t.TempDir()}, io.Discard)
+	want.NoError(t, err)
+	cancel()
+	want.NoError(t, <-ended)
+	close(counts)
+	calls := map[string]int{}
+	for operation := range counts {
+		calls[operation]++
+	}
+	want.Equal(t, calls["CreateUserPool"], 1)
+	want.Equal(t, calls["DeleteUserPool"], 1)
+	want.True(t, report.Fsync > 0, "the disk was measured")
+	want.Equal(t, len(report.Rows), len(Operations()))
+	for _, row := range report.Rows {
+		want.True(t, row.Rate > 0 && row.Ceiling > 0 && row.Ratio > 0 && row.P50 > 0 && row.P99 >= row.P50, "%s has its figures: %+v", row.Operation, row)
+		want.Equal(t, row.Errors > 0, row.Operation == "AdminGetUser")
+	}
+	var table bytes.Buffer
+	want.NoError(t, report.Print(&table))
+	want.Contains(t, table.String(), "AdminUpdateUserAttributes")
+	want.Contains(t, table.String(), "first error: 400 {\"__type\":\"UserNotFoundException\"}")
+}
+
+func TestRunRefusesUnknownOperation(t *testing.T) {
+	t.Parallel()
+	_, err := Run(t.Context(), Options{Operations: []string{"SignUp"}}, io.Discard)
+	want.Error(t, err, nil)
+	want.Contains(t, err.Error(), "AdminGetUser")
+}
+
+func TestRunStopsWhenAsked(t *testing.T) {
+	t.Parallel()
+	key := oneKey{"AKIDEXAMPLE", "secret"}
+	ctx, cancel := context.WithCancel(t.Context())
+	address := fakeServer(t, key, func(operation string, _ []byte) {
+		if operation == "DescribeUserPool" {
+			cancel()
+		}
+	})
+	_, err := Run(ctx, Options{Address: address, Ceiling: address, Credentials: Credentials{key.id, key.secret, "us-east-1"}, Users: 1,
+		Operations: []string{"DescribeUserPool"}, Connections: []int{1}, Duration: time.Hour, Rounds: 1}, io.Discard)
+	want.Error(t, err, context.Canceled)
+}
+
+func TestContentLength(t *testing.T) {
+	t.Parallel()
+	for head, length := range map[string]int{
+		"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n":            12,
+		"HTTP/1.1 200 OK\r\ncontent-length:0\r\nServer: x\r\n": 0,
+		"HTTP/1.1 200 OK\r\nServer: x\r\n":                     -1,
+		"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n":            -1,
+		"HTTP/1.1 200 OK\r\nContent-Length: many\r\n":          -1,
+	} {
+		n, err := contentLength([]byte(head))
+		if length < 0 {
+			want.Error(t, err, nil)
+			continue
+		}
+		want.NoError(t, err)
+		want.Equal(t, n, length)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	t.Parallel()
+	used, ok := parseStat([]byte("42 (a) b) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 9 0 100 0 0\n"))
+	want.True(t, ok, "a line of the kernel can be read")
+	want.Equal(t, used, 2*time.Second)
+	for _, bad := range []string{"", "42 (x)", "42 (x) S 1 2 3"} {
+		_, ok := parseStat([]byte(bad))
+		want.True(t, !ok, "%q cannot be read", bad)
+	}
+}

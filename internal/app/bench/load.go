@@ -1,0 +1,236 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A load is requests of one kind, sent over connections that stay open, each as soon as the last was answered.
+type load struct {
+	address     string
+	connections int
+	warmUp      time.Duration
+	duration    time.Duration                        // of the measured part; 0: until count requests were sent, all measured
+	count       uint64                               // 0: no bound
+	request     func(to []byte, n uint64) []byte     // appends the bytes of the n-th request
+	next        *atomic.Uint64                       // the number of the next request, shared by the rounds of an operation
+	cpu         func() (used time.Duration, ok bool) // processor time of the server so far; nil: not known
+}
+
+// An outcome is what a load measured.
+type outcome struct {
+	requests uint64
+	errors   uint64
+	first    string // the first error, for people
+	elapsed  time.Duration
+	cpu      time.Duration
+	cpuKnown bool
+	times    histogram
+}
+
+func (o *outcome) rate() float64 { return float64(o.requests) / o.elapsed.Seconds() }
+
+// run sends the load.
+func (l *load) run(ctx context.Context) (*outcome, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conns := make([]net.Conn, l.connections)
+	var d net.Dialer
+	for i := range conns {
+		c, err := d.DialContext(ctx, "tcp", l.address)
+		if err != nil {
+			return nil, fmt.Errorf("connect to the server: %w", err)
+		}
+		defer c.Close()
+		conns[i] = c
+	}
+	start := time.Now()
+	from, until := start, start.Add(24*time.Hour)
+	if l.duration > 0 {
+		from, until = start.Add(l.warmUp), start.Add(l.warmUp+l.duration)
+	}
+	for _, c := range conns {
+		if err := c.SetDeadline(until.Add(30 * time.Second)); err != nil {
+			return nil, err
+		}
+	}
+	stopped := context.AfterFunc(ctx, func() {
+		for _, c := range conns {
+			c.Close() // unblocks the workers
+		}
+	})
+	defer stopped()
+	used := l.watchCPU(ctx, from)
+	parts := make([]outcome, len(conns))
+	failures := make([]error, len(conns))
+	var group sync.WaitGroup
+	for i, c := range conns {
+		group.Go(func() { failures[i] = l.work(c, &parts[i], from, until) })
+	}
+	group.Wait()
+	total := &outcome{elapsed: time.Since(from)}
+	total.cpu, total.cpuKnown = used()
+	for i := range parts {
+		if err := failures[i]; err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, err
+		}
+		total.requests += parts[i].requests
+		total.errors += parts[i].errors
+		total.times.add(&parts[i].times)
+		if total.first == "" {
+			total.first = parts[i].first
+		}
+	}
+	return total, nil
+}
+
+// watchCPU reads the server's processor time when the measured part begins; the returned function says how much was used since.
+func (l *load) watchCPU(ctx context.Context, from time.Time) func() (time.Duration, bool) {
+	if l.cpu == nil {
+		return func() (time.Duration, bool) { return 0, false }
+	}
+	type reading struct {
+		used time.Duration
+		ok   bool
+	}
+	begun := make(chan reading, 1)
+	go func() {
+		t := time.NewTimer(time.Until(from))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		used, ok := l.cpu()
+		begun <- reading{used, ok}
+	}()
+	return func() (time.Duration, bool) {
+		before := <-begun
+		used, ok := l.cpu()
+		return used - before.used, ok && before.ok
+	}
+}
+
+// work sends requests over one connection until the time is up or all is sent.
+func (l *load) work(c net.Conn, out *outcome, from, until time.Time) error {
+	var request []byte
+	r := reader{conn: c, buf: make([]byte, 0, 64<<10)}
+	for {
+		n := l.next.Add(1) - 1
+		if l.count > 0 && n >= l.count {
+			return nil
+		}
+		request = l.request(request[:0], n)
+		begin := time.Now()
+		if !begin.Before(until) {
+			return nil
+		}
+		if _, err := c.Write(request); err != nil {
+			return fmt.Errorf("send a request: %w", err)
+		}
+		status, body, err := r.reply()
+		if err != nil {
+			return fmt.Errorf("read a reply: %w", err)
+		}
+		end := time.Now()
+		if begin.Before(from) || end.After(until) {
+			continue
+		}
+		out.requests++
+		out.times.record(end.Sub(begin))
+		if status != 200 {
+			out.errors++
+			if out.first == "" {
+				out.first = fmt.Sprintf("%d %s", status, bytes.TrimSpace(body))
+			}
+		}
+	}
+}
+
+// A reader reads HTTP/1.1 replies that state their length, and nothing more of HTTP.
+type reader struct {
+	conn net.Conn
+	buf  []byte
+}
+
+var (
+	headEnd      = []byte("\r\n\r\n")
+	lengthHeader = []byte("\r\ncontent-length:")
+)
+
+// reply reads one reply; the body is valid until the next call.
+func (r *reader) reply() (status int, body []byte, err error) {
+	r.buf = r.buf[:0]
+	end := -1
+	for end < 0 {
+		if err := r.more(); err != nil {
+			return 0, nil, err
+		}
+		end = bytes.Index(r.buf, headEnd)
+	}
+	head := r.buf[:end+2]
+	if len(head) < 12 {
+		return 0, nil, fmt.Errorf("a reply without a status: %q", head)
+	}
+	if status, err = strconv.Atoi(string(head[9:12])); err != nil {
+		return 0, nil, fmt.Errorf("a reply without a status: %q", head)
+	}
+	length, err := contentLength(head)
+	if err != nil {
+		return 0, nil, err
+	}
+	end += len(headEnd)
+	for len(r.buf) < end+length {
+		if err := r.more(); err != nil {
+			return 0, nil, err
+		}
+	}
+	if len(r.buf) > end+length {
+		return 0, nil, fmt.Errorf("a reply with %d bytes too many", len(r.buf)-end-length)
+	}
+	return status, r.buf[end:], nil
+}
+
+func (r *reader) more() error {
+	if len(r.buf) == cap(r.buf) {
+		r.buf = append(r.buf, 0)[:len(r.buf)]
+	}
+	n, err := r.conn.Read(r.buf[len(r.buf):cap(r.buf)])
+	r.buf = r.buf[:len(r.buf)+n]
+	if n > 0 {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// contentLength finds the length in a head. It looks for the usual spelling first, which needs no copy.
+func contentLength(head []byte) (int, error) {
+	at := bytes.Index(head, []byte("\r\nContent-Length:"))
+	if at < 0 {
+		at = bytes.Index(bytes.ToLower(head), lengthHeader)
+	}
+	if at < 0 {
+		return 0, fmt.Errorf("a reply without Content-Length: %q", head)
+	}
+	rest := head[at+len(lengthHeader):]
+	line, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	n, err := strconv.Atoi(string(bytes.TrimSpace(line)))
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("a reply with a bad Content-Length: %q", line)
+	}
+	return n, nil
+}

@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Credentials sign requests. Without a secret the requests carry a signature that parses and proves nothing, which a server in
+// dev mode takes.
+type Credentials struct{ ID, Secret, Region string }
+
+// userName is the name of the n-th user that the tool makes.
+func userName(n uint64) string { return fmt.Sprintf("bench-%06d", n) }
+
+// operations are the bodies that can be measured: of the n-th request, about user u of the pool.
+var operations = map[string]func(to []byte, pool string, u, n uint64) []byte{
+	"AdminUpdateUserAttributes": func(to []byte, pool string, u, n uint64) []byte {
+		to = aboutUser(to, pool, u)
+		to = append(to, `,"UserAttributes":[{"Name":"name","Value":"Jane Maria Doe"},{"Name":"given_name","Value":"Jane"},{"Name":"family_name","Value":"Doe"},`+
+			`{"Name":"locale","Value":"en-GB"},{"Name":"zoneinfo","Value":"Europe/London"},{"Name":"website","Value":"https://www.example.com/people/jane"},{"Name":"nickname","Value":"jane`...)
+		to = strconv.AppendUint(to, n, 10)
+		return append(to, `"}]}`...)
+	},
+	"AdminGetUser": func(to []byte, pool string, u, _ uint64) []byte { return append(aboutUser(to, pool, u), '}') },
+	"AdminCreateUser": func(to []byte, pool string, _, n uint64) []byte {
+		to = append(to, `{"UserPoolId":"`...)
+		to = append(to, pool...)
+		to = append(to, `","Username":"created-`...)
+		to = strconv.AppendUint(to, n, 10)
+		return append(to, `","TemporaryPassword":"Temporary-1","MessageAction":"SUPPRESS"}`...)
+	},
+	"ListUsers": func(to []byte, pool string, u, _ uint64) []byte {
+		to = append(to, `{"UserPoolId":"`...)
+		to = append(to, pool...)
+		to = append(to, `","Filter":"email = \"`...)
+		to = append(to, userName(u)...)
+		return append(to, `@example.com\""}`...)
+	},
+	"DescribeUserPool": func(to []byte, pool string, _, _ uint64) []byte {
+		return append(append(append(to, `{"UserPoolId":"`...), pool...), `"}`...)
+	},
+}
+
+// Operations names what can be measured.
+func Operations() []string { return slices.Sorted(maps.Keys(operations)) }
+
+func aboutUser(to []byte, pool string, u uint64) []byte {
+	to = append(to, `{"UserPoolId":"`...)
+	to = append(to, pool...)
+	to = append(to, `","Username":"`...)
+	to = append(to, userName(u)...)
+	return append(to, '"')
+}
+
+// makeUser is the AdminCreateUser that fills the pool.
+func makeUser(to []byte, pool string, u uint64) []byte {
+	to = aboutUser(to, pool, u)
+	to = append(to, `,"TemporaryPassword":"Temporary-1","MessageAction":"SUPPRESS","UserAttributes":[{"Name":"email","Value":"`...)
+	to = append(to, userName(u)...)
+	return append(to, `@example.com"},{"Name":"email_verified","Value":"true"},{"Name":"given_name","Value":"Jane"},{"Name":"nickname","Value":"jane"}]}`...)
+}
+
+// A maker makes the bytes of signed requests. It may be used by many goroutines.
+type maker struct {
+	host    string
+	creds   Credentials
+	present atomic.Pointer[stamp]
+}
+
+// stamp is what the signatures of one second share.
+type stamp struct {
+	second int64
+	date   string // 20260102T150405Z
+	scope  string
+	key    []byte
+}
+
+func (m *maker) stamp() *stamp {
+	now := time.Now().UTC()
+	s := m.present.Load()
+	if s != nil && s.second == now.Unix() {
+		return s
+	}
+	day := now.Format("20060102")
+	key := []byte("AWS4" + m.creds.Secret)
+	for _, part := range []string{day, m.creds.Region, "cognito-idp", "aws4_request"} {
+		key = mac(key, part)
+	}
+	s = &stamp{now.Unix(), now.Format("20060102T150405Z"), day + "/" + m.creds.Region + "/cognito-idp/aws4_request", key}
+	m.present.Store(s)
+	return s
+}
+
+func mac(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// append adds a whole request to the buffer.
+func (m *maker) append(to []byte, operation string, body []byte) []byte {
+	s := m.stamp()
+	to = append(to, "POST / HTTP/1.1\r\nHost: "...)
+	to = append(to, m.host...)
+	to = append(to, "\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Target: AWSCognitoIdentityProviderService."...)
+	to = append(to, operation...)
+	to = append(to, "\r\nX-Amz-Date: "...)
+	to = append(to, s.date...)
+	to = append(to, "\r\nAuthorization: AWS4-HMAC-SHA256 Credential="...)
+	to = append(to, m.creds.ID...)
+	to = append(to, '/')
+	to = append(to, s.scope...)
+	to = append(to, ", SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature="...)
+	to = m.sign(to, s, operation, body)
+	to = append(to, "\r\nContent-Length: "...)
+	to = strconv.AppendInt(to, int64(len(body)), 10)
+	to = append(to, "\r\n\r\n"...)
+	return append(to, body...)
+}
+
+// noSignature has the form of a signature.
+const noSignature = "0000000000000000000000000000000000000000000000000000000000000000"
+
+func (m *maker) sign(to []byte, s *stamp, operation string, body []byte) []byte {
+	if m.creds.Secret == "" {
+		return append(to, noSignature...)
+	}
+	payload := sha256.Sum256(body)
+	canonical := make([]byte, 0, 512)
+	canonical = append(canonical, "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:"...)
+	canonical = append(canonical, m.host...)
+	canonical = append(canonical, "\nx-amz-date:"...)
+	canonical = append(canonical, s.date...)
+	canonical = append(canonical, "\nx-amz-target:AWSCognitoIdentityProviderService."...)
+	canonical = append(canonical, operation...)
+	canonical = append(canonical, "\n\ncontent-type;host;x-amz-date;x-amz-target\n"...)
+	canonical = hex.AppendEncode(canonical, payload[:])
+	hash := sha256.Sum256(canonical)
+	return hex.AppendEncode(to, mac(s.key, "AWS4-HMAC-SHA256\n"+s.date+"\n"+s.scope+"\n"+hex.EncodeToString(hash[:])))
+}
