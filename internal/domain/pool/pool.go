@@ -23,7 +23,7 @@ type Pool struct {
 	Settings
 }
 
-// Settings is what an operator configures. The zero value is not usable: see Defaults.
+// Settings is what an operator configures. The zero value is not usable: New makes the first settings of a pool.
 type Settings struct {
 	Name               string
 	Password           PasswordPolicy
@@ -56,13 +56,46 @@ type Settings struct {
 	Acr                map[string]string // AcrConfiguration: Level1..Level4 to their values
 }
 
+// The tiers of features.
+const (
+	Lite       = "LITE"
+	Essentials = "ESSENTIALS"
+	Plus       = "PLUS"
+)
+
+// The values of Settings.MFA.
+const (
+	MFAOff      = "OFF"
+	MFAOn       = "ON"
+	MFAOptional = "OPTIONAL"
+)
+
+// The first factors.
+const (
+	FactorPassword      = "PASSWORD"
+	FactorEmailOTP      = "EMAIL_OTP"
+	FactorSmsOTP        = "SMS_OTP"
+	FactorSoftwareToken = "SOFTWARE_TOKEN"
+)
+
+// What senders of e-mail, kinds of verification e-mails and keys are called.
+const (
+	DefaultSender       = "COGNITO_DEFAULT"
+	DeveloperSender     = "DEVELOPER"
+	ConfirmWithCode     = "CONFIRM_WITH_CODE"
+	ConfirmWithLink     = "CONFIRM_WITH_LINK"
+	OwnedKey            = "AWS_OWNED_KEY"
+	CustomerManagedKey  = "CUSTOMER_MANAGED_KEY"
+	ThreatProtectionOff = "OFF"
+)
+
 // PasswordPolicy is Policies.PasswordPolicy.
 type PasswordPolicy struct {
 	MinimumLength                  int // 6 to 99
 	Upper, Lower, Numbers, Symbols bool
-	History                        int // former passwords that may not come again; 0 is off
-	TemporaryDays                  int // life of temporary passwords; never 0
-	HistoryGiven                   bool
+	History                        int  // former passwords that may not come again; 0 is off
+	TemporaryDays                  int  // life of temporary passwords; never 0
+	HistoryGiven                   bool // PasswordHistorySize was given, so it is shown
 }
 
 // LambdaConfig maps trigger names (as in LambdaConfig: "PreSignUp", "CustomMessage", ...) to function ARNs.
@@ -113,14 +146,14 @@ type EndUserMessaging struct {
 type AdminCreateConfig struct {
 	OnlyAdmin                             bool
 	InviteSms, InviteEmail, InviteSubject *string
-	InviteGiven                           bool
+	InviteGiven                           bool // InviteMessageTemplate was given, so it is shown
 }
 
 // AddOns is UserPoolAddOns.
 type AddOns struct {
 	AdvancedSecurity string  // OFF, AUDIT, ENFORCED
 	CustomAuthMode   *string // AUDIT, ENFORCED
-	FlowsGiven       bool
+	FlowsGiven       bool    // AdvancedSecurityAdditionalFlows was given, so it is shown
 }
 
 // RecoveryMechanism is one entry of AccountRecoverySetting.
@@ -129,11 +162,13 @@ type RecoveryMechanism struct {
 	Name     string
 }
 
-// RegistrationConfig is DcrConfiguration.
+// RegistrationConfig is DcrConfiguration. Of the lists, nil means the default and empty means nothing.
 type RegistrationConfig struct {
-	Enabled, Open                                  *bool
-	AuthenticatedGrants, OpenGrants, AllowedScopes []string
-	Raw                                            []byte // JSON of the members as they were given
+	Enabled             bool
+	Open                bool     // anybody may register
+	AuthenticatedGrants []string // nil: code, client_credentials; empty refuses that mode
+	OpenGrants          []string // nil: code; empty refuses that mode
+	AllowedScopes       []string // beyond the OpenID Connect ones
 }
 
 // KeyConfig is KeyConfiguration.

@@ -347,6 +347,376 @@ func DeliveryFailed() *Error {
 	return &Error{Code: CodeDeliveryFailureException, Message: "Unable to deliver message"}
 }
 
+// ConcurrentModification answers ConcurrentModificationException: The resource was changed by another request at the same time. Try again. (unconfirmed)
+func ConcurrentModification() *Error {
+	return &Error{Code: ConcurrentModificationException, Message: "The resource was changed by another request at the same time. Try again."}
+}
+
+// UnknownAttributeType answers InvalidParameterException: Validation error detected: Value '{value}' failed to satisfy constraint: Member must satisfy enum value set: [Boolean, Number, String, DateTime] (observed)
+func UnknownAttributeType(value string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Validation error detected: Value '" + value + "' failed to satisfy constraint: Member must satisfy enum value set: [Boolean, Number, String, DateTime]"}
+}
+
+// AttributeWithoutType answers InvalidParameterException: Invalid AttributeDataType input, consider using the provided AttributeDataType enum. (observed)
+func AttributeWithoutType() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid AttributeDataType input, consider using the provided AttributeDataType enum."}
+}
+
+// AttributeWithoutName answers InvalidParameterException: Every attribute of a schema must have a name. (own)
+func AttributeWithoutName() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Every attribute of a schema must have a name."}
+}
+
+// RequiredCustomAttribute answers InvalidParameterException: Required custom attributes are not supported currently. (observed)
+func RequiredCustomAttribute() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Required custom attributes are not supported currently."}
+}
+
+// StandardAttributeFixed answers InvalidParameterException: You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute {name} (observed)
+func StandardAttributeFixed(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute " + name}
+}
+
+// BadAttributeConstraints answers InvalidParameterException: Invalid {member} for schema attribute {name} (observed)
+func BadAttributeConstraints(member, name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid " + member + " for schema attribute " + name}
+}
+
+// AttributeTooLong answers InvalidParameterException: user.{name}: String attributes cannot have a length of more than 2048 (observed)
+func AttributeTooLong(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "user." + name + ": String attributes cannot have a length of more than 2048"}
+}
+
+// CustomLengthsReversed answers InvalidParameterException: Attribute {name} cannot have a max length shorter than it's min length (observed)
+func CustomLengthsReversed(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Attribute " + name + " cannot have a max length shorter than it's min length"}
+}
+
+// StandardLengthsReversed answers InvalidParameterException: user.{name}: Max length cannot be less than min length. (observed)
+func StandardLengthsReversed(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "user." + name + ": Max length cannot be less than min length."}
+}
+
+// CustomValuesReversed answers InvalidParameterException: Attribute {name} cannot have a max value smaller than it's min value (observed)
+func CustomValuesReversed(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Attribute " + name + " cannot have a max value smaller than it's min value"}
+}
+
+// StandardValuesReversed answers InvalidParameterException: user.{name}: Max value cannot be less than min value. (observed)
+func StandardValuesReversed(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "user." + name + ": Max value cannot be less than min value."}
+}
+
+// DuplicateAttribute answers InvalidParameterException: Duplicate custom attribute names {name} are not allowed in a user pool schema. (observed)
+func DuplicateAttribute(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Duplicate custom attribute names " + name + " are not allowed in a user pool schema."}
+}
+
+// AttributeExists answers InvalidParameterException: {given}: Existing attribute already has name {name}. (observed)
+func AttributeExists(given, name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: given + ": Existing attribute already has name " + name + "."}
+}
+
+// TooManyAttributes answers InvalidParameterException: The number of custom attributes in the user pool cannot exceed {limit}. (unconfirmed)
+func TooManyAttributes(limit string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The number of custom attributes in the user pool cannot exceed " + limit + "."}
+}
+
+// AliasAndUsernameAttributes answers InvalidParameterException: Only one of the aliasAttributes or usernameAttributes can be set in a User pool. (observed)
+func AliasAndUsernameAttributes() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Only one of the aliasAttributes or usernameAttributes can be set in a User pool."}
+}
+
+// BothValidityDays answers InvalidParameterException: Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays (observed)
+func BothValidityDays() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays"}
+}
+
+// TemplateTwice answers InvalidParameterException: {legacy} and VerificationMessageTemplate.{member} cannot have different values. (unconfirmed)
+func TemplateTwice(legacy, member string) *Error {
+	return &Error{Code: InvalidParameterException, Message: legacy + " and VerificationMessageTemplate." + member + " cannot have different values."}
+}
+
+// BothEmailKinds answers InvalidParameterException: EmailMessage and EmailMessageByLink cannot be set together in the verification message template. (unconfirmed)
+func BothEmailKinds() *Error {
+	return &Error{Code: InvalidParameterException, Message: "EmailMessage and EmailMessageByLink cannot be set together in the verification message template."}
+}
+
+// BadSmsInvitation answers InvalidParameterException: Invalid SMS message for Admin create user flow parameter (observed)
+func BadSmsInvitation() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid SMS message for Admin create user flow parameter"}
+}
+
+// BadEmailInvitation answers InvalidParameterException: Invalid Email message body for Admin create user flow parameter. Email message body should have {username} which will be replaced by code (observed)
+func BadEmailInvitation() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid Email message body for Admin create user flow parameter. Email message body should have {username} which will be replaced by code"}
+}
+
+// VerifyBeforeUpdateNotAuto answers InvalidParameterException: All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes (observed)
+func VerifyBeforeUpdateNotAuto() *Error {
+	return &Error{Code: InvalidParameterException, Message: "All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes"}
+}
+
+// SmsNeededToAutoVerify answers InvalidParameterException: SMS configuration is required when phone_number is selected for auto verification (observed)
+func SmsNeededToAutoVerify() *Error {
+	return &Error{Code: InvalidParameterException, Message: "SMS configuration is required when phone_number is selected for auto verification"}
+}
+
+// SmsNeededForMFA answers InvalidParameterException: SMS configuration and Auto verification for phone_number are required when MFA is required/optional (observed)
+func SmsNeededForMFA() *Error {
+	return &Error{Code: InvalidParameterException, Message: "SMS configuration and Auto verification for phone_number are required when MFA is required/optional"}
+}
+
+// MFANotTurnedOn answers InvalidParameterException: Cannot turn MFA functionality ON, once the user pool has been created. (observed)
+func MFANotTurnedOn() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot turn MFA functionality ON, once the user pool has been created."}
+}
+
+// SmsNotRemovable answers InvalidParameterException: Can't turn off SMS_MFA when SMS configuration is set for the user pool (observed)
+func SmsNotRemovable() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Can't turn off SMS_MFA when SMS configuration is set for the user pool"}
+}
+
+// OTPWithMFA answers InvalidParameterException: Only PASSWORD and WEB_AUTHN (if configured) can be enabled as an auth factor if MFA is enabled (observed)
+func OTPWithMFA() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Only PASSWORD and WEB_AUTHN (if configured) can be enabled as an auth factor if MFA is enabled"}
+}
+
+// NotAFirstFactor answers InvalidParameterException: {factor} can not be configured as one of the allowed first auth factors. (own)
+func NotAFirstFactor(factor string) *Error {
+	return &Error{Code: InvalidParameterException, Message: factor + " can not be configured as one of the allowed first auth factors."}
+}
+
+// PasswordFactorMissing answers InvalidParameterException: Password should be configured as one of the allowed first auth factors. (observed)
+func PasswordFactorMissing() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Password should be configured as one of the allowed first auth factors."}
+}
+
+// SmsNeededForOTP answers InvalidParameterException: SMS_OTP can not be configured as AuthFactor as user pool is missing valid SMS configuration (observed)
+func SmsNeededForOTP() *Error {
+	return &Error{Code: InvalidParameterException, Message: "SMS_OTP can not be configured as AuthFactor as user pool is missing valid SMS configuration"}
+}
+
+// CrossAccountRole answers InvalidParameterException: Cross-account pass role is not allowed. (observed)
+func CrossAccountRole() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cross-account pass role is not allowed."}
+}
+
+// BadSnsRegion answers InvalidParameterException: Invalid snsRegion. Allowed SNS region for {region} is {region} (observed)
+func BadSnsRegion(region string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid snsRegion. Allowed SNS region for " + region + " is " + region}
+}
+
+// BadMessagingRegion answers InvalidParameterException: Invalid region for AWS End User Messaging SMS. The allowed region is {region} (unconfirmed)
+func BadMessagingRegion(region string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid region for AWS End User Messaging SMS. The allowed region is " + region}
+}
+
+// SourceArnNeeded answers InvalidParameterException: Source ARN is required to use DEVELOPER email sending owner (observed)
+func SourceArnNeeded() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Source ARN is required to use DEVELOPER email sending owner"}
+}
+
+// BadSesRegion answers InvalidParameterException: Provided SourceArn must be in one of the following SES regions: eu-west-1, us-east-1, us-west-2. (observed)
+func BadSesRegion() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Provided SourceArn must be in one of the following SES regions: eu-west-1, us-east-1, us-west-2."}
+}
+
+// BadFrom answers InvalidParameterException: Provided From email address is invalid (observed)
+func BadFrom() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Provided From email address is invalid"}
+}
+
+// RecoveryTwice answers InvalidParameterException: Account Recovery Setting cannot have duplicate priorities or recovery mechanisms. (observed)
+func RecoveryTwice() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Account Recovery Setting cannot have duplicate priorities or recovery mechanisms."}
+}
+
+// RecoveryAdminOnly answers InvalidParameterException: Account Recovery Setting cannot use admin_only setting with any other recovery mechanisms. (observed)
+func RecoveryAdminOnly() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Account Recovery Setting cannot use admin_only setting with any other recovery mechanisms."}
+}
+
+// RecoveryByPhoneOnly answers InvalidParameterException: Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured. (observed)
+func RecoveryByPhoneOnly() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured."}
+}
+
+// SenderNotBuilt answers InvalidParameterException: {sender} is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig. (own)
+func SenderNotBuilt(sender string) *Error {
+	return &Error{Code: InvalidParameterException, Message: sender + " is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig."}
+}
+
+// TwoTokenTriggers answers InvalidParameterException: PreTokenGeneration and the LambdaArn of PreTokenGenerationConfig must be identical when both are set. (unconfirmed)
+func TwoTokenTriggers() *Error {
+	return &Error{Code: InvalidParameterException, Message: "PreTokenGeneration and the LambdaArn of PreTokenGenerationConfig must be identical when both are set."}
+}
+
+// KeyArnWithType answers InvalidParameterException: KmsKeyArn is required with, and only with, the key type CUSTOMER_MANAGED_KEY. (unconfirmed)
+func KeyArnWithType() *Error {
+	return &Error{Code: InvalidParameterException, Message: "KmsKeyArn is required with, and only with, the key type CUSTOMER_MANAGED_KEY."}
+}
+
+// NotAKey answers InvalidParameterException: {arn} is not the ARN of a KMS key. (unconfirmed)
+func NotAKey(arn string) *Error {
+	return &Error{Code: InvalidParameterException, Message: arn + " is not the ARN of a KMS key."}
+}
+
+// UnknownAcrLevel answers InvalidParameterException: {level} is not an ACR level. The levels are Level1, Level2, Level3 and Level4. (unconfirmed)
+func UnknownAcrLevel(level string) *Error {
+	return &Error{Code: InvalidParameterException, Message: level + " is not an ACR level. The levels are Level1, Level2, Level3 and Level4."}
+}
+
+// BadAcrName answers InvalidParameterException: The ACR value of {level} may hold only characters that are valid in a URL or URN. (unconfirmed)
+func BadAcrName(level string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The ACR value of " + level + " may hold only characters that are valid in a URL or URN."}
+}
+
+// AcrNameTwice answers InvalidParameterException: The ACR value {name} is not unique among the levels of the user pool. (unconfirmed)
+func AcrNameTwice(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The ACR value " + name + " is not unique among the levels of the user pool."}
+}
+
+// FeatureUnavailable answers FeatureUnavailableInTierException: The following features need to be disabled for the {tier} pricing tier configured: {features} (observed)
+func FeatureUnavailable(tier, features string) *Error {
+	return &Error{Code: FeatureUnavailableInTierException, Message: "The following features need to be disabled for the " + tier + " pricing tier configured: " + features}
+}
+
+// ReservedTag answers *: The tag key {key} is not valid: keys that start with aws: are reserved. (unconfirmed)
+func ReservedTag(code Code, key string) *Error {
+	return &Error{Code: code, Message: "The tag key " + key + " is not valid: keys that start with aws: are reserved."}
+}
+
+// TooManyTags answers *: A user pool cannot have more than {limit} tags. (unconfirmed)
+func TooManyTags(code Code, limit string) *Error {
+	return &Error{Code: code, Message: "A user pool cannot have more than " + limit + " tags."}
+}
+
+// TooManyPools answers LimitExceededException: The number of user pools in this account cannot exceed {limit}. (unconfirmed)
+func TooManyPools(limit string) *Error {
+	return &Error{Code: LimitExceededException, Message: "The number of user pools in this account cannot exceed " + limit + "."}
+}
+
+// DeletionProtected answers InvalidParameterException: The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first. (observed)
+func DeletionProtected() *Error {
+	return &Error{Code: InvalidParameterException, Message: "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first."}
+}
+
+// BadCustomID answers InvalidParameterException: The custom id {id} does not have the form of an id. (own)
+func BadCustomID(id string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The custom id " + id + " does not have the form of an id."}
+}
+
+// CustomIDTaken answers InvalidParameterException: The custom id {id} is taken, or was taken once: ids are never given out twice. (own)
+func CustomIDTaken(id string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The custom id " + id + " is taken, or was taken once: ids are never given out twice."}
+}
+
+// SecretTwice answers InvalidParameterException: ClientSecret cannot be given when GenerateSecret is true. (unconfirmed)
+func SecretTwice() *Error {
+	return &Error{Code: InvalidParameterException, Message: "ClientSecret cannot be given when GenerateSecret is true."}
+}
+
+// BadTokenValidity answers InvalidParameterException: Invalid range for token validity. (observed)
+func BadTokenValidity() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid range for token validity."}
+}
+
+// BadReadAttributes answers InvalidParameterException: Invalid read attributes specified while {doing} a client (observed)
+func BadReadAttributes(doing string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid read attributes specified while " + doing + " a client"}
+}
+
+// BadWriteAttributes answers InvalidParameterException: Invalid write attributes specified while {doing} a client (observed)
+func BadWriteAttributes(doing string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid write attributes specified while " + doing + " a client"}
+}
+
+// MixedAuthFlows answers InvalidParameterException: ExplicitAuthFlows cannot hold both values that start with ALLOW_ and values that do not. (unconfirmed)
+func MixedAuthFlows() *Error {
+	return &Error{Code: InvalidParameterException, Message: "ExplicitAuthFlows cannot hold both values that start with ALLOW_ and values that do not."}
+}
+
+// RefreshFlowWithRotation answers InvalidParameterException: ALLOW_REFRESH_TOKEN_AUTH is not a permitted ExplicitAuthFlow when refresh token rotation is enabled (observed)
+func RefreshFlowWithRotation() *Error {
+	return &Error{Code: InvalidParameterException, Message: "ALLOW_REFRESH_TOKEN_AUTH is not a permitted ExplicitAuthFlow when refresh token rotation is enabled"}
+}
+
+// FlowsAndScopesNeeded answers InvalidParameterException: AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows. (observed)
+func FlowsAndScopesNeeded() *Error {
+	return &Error{Code: InvalidParameterException, Message: "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows."}
+}
+
+// CallbackNeeded answers InvalidOAuthFlowException: CallbackUrls can not be empty when code flow or implicit flow is selected (observed)
+func CallbackNeeded() *Error {
+	return &Error{Code: InvalidOAuthFlowException, Message: "CallbackUrls can not be empty when code flow or implicit flow is selected"}
+}
+
+// CredentialsFlowAlone answers InvalidOAuthFlowException: client_credentials flow can not be selected along with code flow or implicit flow. (observed)
+func CredentialsFlowAlone() *Error {
+	return &Error{Code: InvalidOAuthFlowException, Message: "client_credentials flow can not be selected along with code flow or implicit flow."}
+}
+
+// CredentialsFlowNeedsSecret answers InvalidOAuthFlowException: client_credentials flow can not be selected if client does not have a client secret. (unconfirmed)
+func CredentialsFlowNeedsSecret() *Error {
+	return &Error{Code: InvalidOAuthFlowException, Message: "client_credentials flow can not be selected if client does not have a client secret."}
+}
+
+// ScopeWithCredentials answers InvalidOAuthFlowException: {scope} is not supported with client_credentials flow (observed)
+func ScopeWithCredentials(scope string) *Error {
+	return &Error{Code: InvalidOAuthFlowException, Message: scope + " is not supported with client_credentials flow"}
+}
+
+// HTTPRedirect answers InvalidParameterException: {url} cannot use the HTTP protocol. (observed)
+func HTTPRedirect(url string) *Error {
+	return &Error{Code: InvalidParameterException, Message: url + " cannot use the HTTP protocol."}
+}
+
+// NotAbsoluteURL answers InvalidParameterException: {url} is not an absolute URL. (unconfirmed)
+func NotAbsoluteURL(url string) *Error {
+	return &Error{Code: InvalidParameterException, Message: url + " is not an absolute URL."}
+}
+
+// URLWithFragment answers InvalidParameterException: {url} must not contain a fragment. (unconfirmed)
+func URLWithFragment(url string) *Error {
+	return &Error{Code: InvalidParameterException, Message: url + " must not contain a fragment."}
+}
+
+// SchemeNotAllowed answers InvalidParameterException: {url} uses a scheme to which a browser must not be sent. (own)
+func SchemeNotAllowed(url string) *Error {
+	return &Error{Code: InvalidParameterException, Message: url + " uses a scheme to which a browser must not be sent."}
+}
+
+// DefaultRedirectNotListed answers InvalidParameterException: The default redirect URI {url} is not in the callback URIs list. (observed)
+func DefaultRedirectNotListed(url string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The default redirect URI " + url + " is not in the callback URIs list."}
+}
+
+// UnknownScope answers ScopeDoesNotExistException: Invalid scope requested: {scope} (unconfirmed)
+func UnknownScope(scope string) *Error {
+	return &Error{Code: ScopeDoesNotExistException, Message: "Invalid scope requested: " + scope}
+}
+
+// ProviderNotFound answers InvalidParameterException: The provider {provider} does not exist for User Pool {pool} (unconfirmed)
+func ProviderNotFound(provider, pool string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The provider " + provider + " does not exist for User Pool " + pool}
+}
+
+// BadAnalytics answers InvalidParameterException: Invalid analytics configuration given, either <application arn> or <application id, role arn, external id> are valid (observed)
+func BadAnalytics() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid analytics configuration given, either <application arn> or <application id, role arn, external id> are valid"}
+}
+
+// SecretNeededForContext answers InvalidParameterException: EnablePropagateAdditionalUserContextData needs a client with a secret. (unconfirmed)
+func SecretNeededForContext() *Error {
+	return &Error{Code: InvalidParameterException, Message: "EnablePropagateAdditionalUserContextData needs a client with a secret."}
+}
+
+// TooManyClients answers LimitExceededException: The number of app clients in the user pool cannot exceed {limit}. (unconfirmed)
+func TooManyClients(limit string) *Error {
+	return &Error{Code: LimitExceededException, Message: "The number of app clients in the user pool cannot exceed " + limit + "."}
+}
+
 // Text is a line of the catalogue.
 type Text struct{ Name, Code, Evidence, Text string }
 
@@ -422,5 +792,79 @@ func Catalogue() []Text {
 		{"SmsRoleAccess", "InvalidSmsRoleAccessPolicyException", "observed", "Role does not have permission to publish with SNS"},
 		{"EmailRoleAccess", "InvalidEmailRoleAccessPolicyException", "observed", "Cognito is not allowed to use your email identity"},
 		{"DeliveryFailed", "CodeDeliveryFailureException", "unconfirmed", "Unable to deliver message"},
+		{"ConcurrentModification", "ConcurrentModificationException", "unconfirmed", "The resource was changed by another request at the same time. Try again."},
+		{"UnknownAttributeType", "InvalidParameterException", "observed", "Validation error detected: Value '{value}' failed to satisfy constraint: Member must satisfy enum value set: [Boolean, Number, String, DateTime]"},
+		{"AttributeWithoutType", "InvalidParameterException", "observed", "Invalid AttributeDataType input, consider using the provided AttributeDataType enum."},
+		{"AttributeWithoutName", "InvalidParameterException", "own", "Every attribute of a schema must have a name."},
+		{"RequiredCustomAttribute", "InvalidParameterException", "observed", "Required custom attributes are not supported currently."},
+		{"StandardAttributeFixed", "InvalidParameterException", "observed", "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute {name}"},
+		{"BadAttributeConstraints", "InvalidParameterException", "observed", "Invalid {member} for schema attribute {name}"},
+		{"AttributeTooLong", "InvalidParameterException", "observed", "user.{name}: String attributes cannot have a length of more than 2048"},
+		{"CustomLengthsReversed", "InvalidParameterException", "observed", "Attribute {name} cannot have a max length shorter than it's min length"},
+		{"StandardLengthsReversed", "InvalidParameterException", "observed", "user.{name}: Max length cannot be less than min length."},
+		{"CustomValuesReversed", "InvalidParameterException", "observed", "Attribute {name} cannot have a max value smaller than it's min value"},
+		{"StandardValuesReversed", "InvalidParameterException", "observed", "user.{name}: Max value cannot be less than min value."},
+		{"DuplicateAttribute", "InvalidParameterException", "observed", "Duplicate custom attribute names {name} are not allowed in a user pool schema."},
+		{"AttributeExists", "InvalidParameterException", "observed", "{given}: Existing attribute already has name {name}."},
+		{"TooManyAttributes", "InvalidParameterException", "unconfirmed", "The number of custom attributes in the user pool cannot exceed {limit}."},
+		{"AliasAndUsernameAttributes", "InvalidParameterException", "observed", "Only one of the aliasAttributes or usernameAttributes can be set in a User pool."},
+		{"BothValidityDays", "InvalidParameterException", "observed", "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays"},
+		{"TemplateTwice", "InvalidParameterException", "unconfirmed", "{legacy} and VerificationMessageTemplate.{member} cannot have different values."},
+		{"BothEmailKinds", "InvalidParameterException", "unconfirmed", "EmailMessage and EmailMessageByLink cannot be set together in the verification message template."},
+		{"BadSmsInvitation", "InvalidParameterException", "observed", "Invalid SMS message for Admin create user flow parameter"},
+		{"BadEmailInvitation", "InvalidParameterException", "observed", "Invalid Email message body for Admin create user flow parameter. Email message body should have {username} which will be replaced by code"},
+		{"VerifyBeforeUpdateNotAuto", "InvalidParameterException", "observed", "All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes"},
+		{"SmsNeededToAutoVerify", "InvalidParameterException", "observed", "SMS configuration is required when phone_number is selected for auto verification"},
+		{"SmsNeededForMFA", "InvalidParameterException", "observed", "SMS configuration and Auto verification for phone_number are required when MFA is required/optional"},
+		{"MFANotTurnedOn", "InvalidParameterException", "observed", "Cannot turn MFA functionality ON, once the user pool has been created."},
+		{"SmsNotRemovable", "InvalidParameterException", "observed", "Can't turn off SMS_MFA when SMS configuration is set for the user pool"},
+		{"OTPWithMFA", "InvalidParameterException", "observed", "Only PASSWORD and WEB_AUTHN (if configured) can be enabled as an auth factor if MFA is enabled"},
+		{"NotAFirstFactor", "InvalidParameterException", "own", "{factor} can not be configured as one of the allowed first auth factors."},
+		{"PasswordFactorMissing", "InvalidParameterException", "observed", "Password should be configured as one of the allowed first auth factors."},
+		{"SmsNeededForOTP", "InvalidParameterException", "observed", "SMS_OTP can not be configured as AuthFactor as user pool is missing valid SMS configuration"},
+		{"CrossAccountRole", "InvalidParameterException", "observed", "Cross-account pass role is not allowed."},
+		{"BadSnsRegion", "InvalidParameterException", "observed", "Invalid snsRegion. Allowed SNS region for {region} is {region}"},
+		{"BadMessagingRegion", "InvalidParameterException", "unconfirmed", "Invalid region for AWS End User Messaging SMS. The allowed region is {region}"},
+		{"SourceArnNeeded", "InvalidParameterException", "observed", "Source ARN is required to use DEVELOPER email sending owner"},
+		{"BadSesRegion", "InvalidParameterException", "observed", "Provided SourceArn must be in one of the following SES regions: eu-west-1, us-east-1, us-west-2."},
+		{"BadFrom", "InvalidParameterException", "observed", "Provided From email address is invalid"},
+		{"RecoveryTwice", "InvalidParameterException", "observed", "Account Recovery Setting cannot have duplicate priorities or recovery mechanisms."},
+		{"RecoveryAdminOnly", "InvalidParameterException", "observed", "Account Recovery Setting cannot use admin_only setting with any other recovery mechanisms."},
+		{"RecoveryByPhoneOnly", "InvalidParameterException", "observed", "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured."},
+		{"SenderNotBuilt", "InvalidParameterException", "own", "{sender} is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig."},
+		{"TwoTokenTriggers", "InvalidParameterException", "unconfirmed", "PreTokenGeneration and the LambdaArn of PreTokenGenerationConfig must be identical when both are set."},
+		{"KeyArnWithType", "InvalidParameterException", "unconfirmed", "KmsKeyArn is required with, and only with, the key type CUSTOMER_MANAGED_KEY."},
+		{"NotAKey", "InvalidParameterException", "unconfirmed", "{arn} is not the ARN of a KMS key."},
+		{"UnknownAcrLevel", "InvalidParameterException", "unconfirmed", "{level} is not an ACR level. The levels are Level1, Level2, Level3 and Level4."},
+		{"BadAcrName", "InvalidParameterException", "unconfirmed", "The ACR value of {level} may hold only characters that are valid in a URL or URN."},
+		{"AcrNameTwice", "InvalidParameterException", "unconfirmed", "The ACR value {name} is not unique among the levels of the user pool."},
+		{"FeatureUnavailable", "FeatureUnavailableInTierException", "observed", "The following features need to be disabled for the {tier} pricing tier configured: {features}"},
+		{"ReservedTag", "*", "unconfirmed", "The tag key {key} is not valid: keys that start with aws: are reserved."},
+		{"TooManyTags", "*", "unconfirmed", "A user pool cannot have more than {limit} tags."},
+		{"TooManyPools", "LimitExceededException", "unconfirmed", "The number of user pools in this account cannot exceed {limit}."},
+		{"DeletionProtected", "InvalidParameterException", "observed", "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first."},
+		{"BadCustomID", "InvalidParameterException", "own", "The custom id {id} does not have the form of an id."},
+		{"CustomIDTaken", "InvalidParameterException", "own", "The custom id {id} is taken, or was taken once: ids are never given out twice."},
+		{"SecretTwice", "InvalidParameterException", "unconfirmed", "ClientSecret cannot be given when GenerateSecret is true."},
+		{"BadTokenValidity", "InvalidParameterException", "observed", "Invalid range for token validity."},
+		{"BadReadAttributes", "InvalidParameterException", "observed", "Invalid read attributes specified while {doing} a client"},
+		{"BadWriteAttributes", "InvalidParameterException", "observed", "Invalid write attributes specified while {doing} a client"},
+		{"MixedAuthFlows", "InvalidParameterException", "unconfirmed", "ExplicitAuthFlows cannot hold both values that start with ALLOW_ and values that do not."},
+		{"RefreshFlowWithRotation", "InvalidParameterException", "observed", "ALLOW_REFRESH_TOKEN_AUTH is not a permitted ExplicitAuthFlow when refresh token rotation is enabled"},
+		{"FlowsAndScopesNeeded", "InvalidParameterException", "observed", "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows."},
+		{"CallbackNeeded", "InvalidOAuthFlowException", "observed", "CallbackUrls can not be empty when code flow or implicit flow is selected"},
+		{"CredentialsFlowAlone", "InvalidOAuthFlowException", "observed", "client_credentials flow can not be selected along with code flow or implicit flow."},
+		{"CredentialsFlowNeedsSecret", "InvalidOAuthFlowException", "unconfirmed", "client_credentials flow can not be selected if client does not have a client secret."},
+		{"ScopeWithCredentials", "InvalidOAuthFlowException", "observed", "{scope} is not supported with client_credentials flow"},
+		{"HTTPRedirect", "InvalidParameterException", "observed", "{url} cannot use the HTTP protocol."},
+		{"NotAbsoluteURL", "InvalidParameterException", "unconfirmed", "{url} is not an absolute URL."},
+		{"URLWithFragment", "InvalidParameterException", "unconfirmed", "{url} must not contain a fragment."},
+		{"SchemeNotAllowed", "InvalidParameterException", "own", "{url} uses a scheme to which a browser must not be sent."},
+		{"DefaultRedirectNotListed", "InvalidParameterException", "observed", "The default redirect URI {url} is not in the callback URIs list."},
+		{"UnknownScope", "ScopeDoesNotExistException", "unconfirmed", "Invalid scope requested: {scope}"},
+		{"ProviderNotFound", "InvalidParameterException", "unconfirmed", "The provider {provider} does not exist for User Pool {pool}"},
+		{"BadAnalytics", "InvalidParameterException", "observed", "Invalid analytics configuration given, either <application arn> or <application id, role arn, external id> are valid"},
+		{"SecretNeededForContext", "InvalidParameterException", "unconfirmed", "EnablePropagateAdditionalUserContextData needs a client with a secret."},
+		{"TooManyClients", "LimitExceededException", "unconfirmed", "The number of app clients in the user pool cannot exceed {limit}."},
 	}
 }
