@@ -1,0 +1,71 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+type journal struct{ t *transaction }
+
+const (
+	selectEntry = `SELECT request_id, at, caller, source, operation, pool_id, sub, names FROM journal `
+	insertEntry = `INSERT INTO journal (request_id, at, caller, source, operation, pool_id, sub, names)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+)
+
+func scanEntry(r *sql.Rows) (*store.Entry, error) {
+	var e store.Entry
+	var at int64
+	var names string
+	if err := r.Scan(&e.RequestID, &at, &e.Caller, &e.Source, &e.Operation, &e.PoolID, &e.Sub, &names); err != nil {
+		return nil, err
+	}
+	e.Time = instant(at)
+	if names != "" {
+		e.Names = strings.Split(names, "\n")
+	}
+	return &e, nil
+}
+
+func (s journal) Get(requestID string) (e *store.Entry, err error) {
+	err = s.t.row(selectEntry+`WHERE request_id = $1`, func(r *sql.Rows) (err error) {
+		e, err = scanEntry(r)
+		return err
+	}, requestID)
+	return e, err
+}
+
+// List reads along the index by user when it is given one, else along the index by time.
+func (s journal) List(after time.Time, afterID, poolID, sub string, limit int) (list []*store.Entry, err error) {
+	add := func(r *sql.Rows) error {
+		e, err := scanEntry(r)
+		list = append(list, e)
+		return err
+	}
+	const behind, order = `(at, request_id) > ($1, $2)`, ` ORDER BY at, request_id LIMIT $3`
+	args := []any{millis(after), afterID, limit}
+	switch {
+	case poolID != "" && sub != "":
+		err = s.t.rows(selectEntry+`WHERE `+behind+` AND pool_id = $4 AND sub = $5`+order, add, append(args, poolID, sub)...)
+	case poolID != "":
+		err = s.t.rows(selectEntry+`WHERE `+behind+` AND pool_id = $4`+order, add, append(args, poolID)...)
+	case sub != "":
+		err = s.t.rows(selectEntry+`WHERE `+behind+` AND sub = $4`+order, add, append(args, sub)...)
+	default:
+		err = s.t.rows(selectEntry+`WHERE `+behind+order, add, args...)
+	}
+	return list, err
+}
+
+// Add stores names one to a line: attribute names hold no line breaks.
+func (s journal) Add(e store.Entry) error {
+	s.t.request = e.RequestID
+	n, err := s.t.exec(insertEntry, e.RequestID, millis(e.Time), e.Caller, e.Source, e.Operation, e.PoolID, e.Sub, strings.Join(e.Names, "\n"))
+	if err == nil && n == 0 {
+		return s.t.fail(store.ErrReplayed)
+	}
+	return err
+}

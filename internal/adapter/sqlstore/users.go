@@ -1,0 +1,384 @@
+package sqlstore
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/contact"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+type users struct{ t *transaction }
+
+const (
+	userColumns = `SELECT u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
+		u.temporary_since, u.sign_in_attribute `
+	selectLogin = userColumns + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
+		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = $3`
+	selectSub = userColumns + `FROM users u WHERE u.pool_id = $1 AND u.sub = $2`
+)
+
+func scanUser(r *sql.Rows, poolID string) (*user.Record, error) {
+	u := &user.Record{PoolID: poolID}
+	var created, modified, enabled int64
+	var attributes, pending sql.RawBytes
+	var temporary sql.NullInt64
+	err := r.Scan(&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary, &u.SignInAttribute)
+	if err != nil {
+		return nil, err
+	}
+	u.Created, u.Modified, u.Enabled, u.TemporarySince = instant(created), instant(modified), enabled != 0, optionalInstant(temporary)
+	if u.Attributes, err = decodeAttributes(attributes); err != nil {
+		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
+	}
+	if u.Pending, err = decodePending(pending); err != nil {
+		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
+	}
+	return u, nil
+}
+
+// one reads a user, and locks the row in an update.
+func (s users) one(query, poolID string, args ...any) (u *user.Record, err error) {
+	if s.t.write && s.t.s.d.lockUser != "" {
+		query += s.t.s.d.lockUser
+	}
+	err = s.t.row(query, func(r *sql.Rows) (err error) {
+		u, err = scanUser(r, poolID)
+		return err
+	}, append([]any{poolID}, args...)...)
+	return u, err
+}
+
+func (s users) BySub(poolID, sub string) (*user.Record, error) {
+	if !storable(sub) {
+		return nil, store.ErrNotFound
+	}
+	return s.one(selectSub, poolID, sub)
+}
+
+// lookups bounds how often a login is looked up that moves away while its row is waited for.
+const lookups = 5
+
+// Owner finds the user that holds a login. Where rows are locked, the login may have moved to another user before the
+// lock was granted; then it is looked up again.
+func (s users) Owner(poolID string, l user.Login) (*user.Record, error) {
+	if !storable(l.Key) {
+		return nil, store.ErrNotFound
+	}
+	key := loginKey(l.Key)
+	for range lookups {
+		u, err := s.one(selectLogin, poolID, string(l.Space), key)
+		if err != nil || !s.t.write || s.t.s.d.lockUser == "" {
+			return u, err
+		}
+		held, err := s.t.exists(`SELECT 1 FROM logins WHERE pool_id = $1 AND space = $2 AND login_key = $3 AND sub = $4`,
+			poolID, string(l.Space), key, u.Sub)
+		if err != nil || held {
+			return u, err
+		}
+	}
+	return nil, s.t.fail(store.ErrBusy)
+}
+
+// byLogin is Owner for a pool at hand: the record itself says whether it still holds the login.
+func (s users) byLogin(p *pool.Pool, space user.Space, text string) (*user.Record, error) {
+	l := user.Login{Space: space, Key: user.Key(p, space, text)}
+	for range lookups {
+		u, err := s.one(selectLogin, p.ID, string(space), loginKey(l.Key))
+		if err != nil || !s.t.write || s.t.s.d.lockUser == "" || slices.Contains(u.Logins(p), l) {
+			return u, err
+		}
+	}
+	return nil, s.t.fail(store.ErrBusy)
+}
+
+func (s users) ByLogin(p *pool.Pool, text string) (*user.Record, error) {
+	if !storable(text) {
+		return nil, store.ErrNotFound
+	}
+	u, err := s.byLogin(p, user.Names, text)
+	if !errors.Is(err, store.ErrNotFound) {
+		return u, err
+	}
+	if uuidShaped(text) {
+		if u, err := s.BySub(p.ID, text); !errors.Is(err, store.ErrNotFound) {
+			return u, err
+		}
+	}
+	for _, a := range [...]struct {
+		attribute string
+		space     user.Space
+	}{{pool.Email, user.Emails}, {pool.PhoneNumber, user.Phones}} {
+		signIn := p.UsernameAttribute(a.attribute)
+		if !signIn && !p.Alias(a.attribute) {
+			continue
+		}
+		u, err := s.byLogin(p, a.space, text)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		// Of the two addresses of a user only the one that was the name at creation signs in.
+		if err == nil && signIn && u.SignInAttribute != a.attribute {
+			continue
+		}
+		return u, err
+	}
+	return nil, store.ErrNotFound
+}
+
+// uuidShaped reports whether text is grouped like a UUID, as every sub is.
+func uuidShaped(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'):
+			return false
+		}
+	}
+	return true
+}
+
+// maxKey is how many bytes of a text go into an index. PostgreSQL refuses index entries of 2.7 kB and more.
+const maxKey = 1024
+
+// loginKey is what stands for a login's key in the index: the key, or for a long one its beginning with a digest.
+func loginKey(key string) string {
+	if len(key) <= maxKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return cut(key) + "#" + hex.EncodeToString(sum[:])
+}
+
+// cut is the beginning of a text, of at most maxKey bytes and whole characters.
+func cut(s string) string {
+	if len(s) <= maxKey {
+		return s
+	}
+	n := maxKey
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// searched are the attributes with a column of their own.
+var searched = [...]string{pool.Email, pool.PhoneNumber, "name", "given_name", "family_name", pool.PreferredUsername}
+
+func searchValue(u *user.Record, i int) any {
+	if v, ok := u.Attributes[searched[i]]; ok {
+		return cut(v)
+	}
+	return nil
+}
+
+func (s users) Create(p *pool.Pool, u *user.Record) error {
+	attributes, err := encodeAttributes(u.Attributes)
+	if err != nil {
+		return s.t.fail(err)
+	}
+	pending, err := encodePending(u.Pending)
+	if err != nil {
+		return s.t.fail(err)
+	}
+	args := []any{p.ID, u.Sub, u.Username, contact.Fold(u.Username), 1, millis(u.Created), millis(u.Modified), string(u.Status), flag(u.Enabled),
+		attributes, pending, optional(u.TemporarySince), u.SignInAttribute}
+	for i := range searched {
+		args = append(args, searchValue(u, i))
+	}
+	// The names first: a taken name is the conflict that callers ask about.
+	for _, l := range distinct(u.Logins(p)) {
+		if err := s.claim(p.ID, u.Sub, l); err != nil {
+			return err
+		}
+	}
+	n, err := s.t.exec(`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled,
+		attributes, pending, temporary_since, sign_in_attribute, email, phone_number, name, given_name, family_name, preferred_username)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`, args...)
+	if err != nil {
+		return err
+	}
+	taken := n == 0
+	if !taken {
+		if taken, err = s.t.exists(`SELECT 1 FROM gone_users WHERE pool_id = $1 AND sub = $2`, p.ID, u.Sub); err != nil {
+			return err
+		}
+	}
+	if taken {
+		return s.t.fail(fmt.Errorf("sub %s: %w", u.Sub, store.ErrConflict))
+	}
+	s.t.assign(&u.Version, 1)
+	return nil
+}
+
+// distinct drops a login that a record claims twice, such as a preferred_username equal to the user name.
+func distinct(logins []user.Login) []user.Login {
+	kept := logins[:0]
+	for _, l := range logins {
+		if !slices.Contains(kept, l) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// claim takes a login; *store.Conflict when somebody has it.
+func (s users) claim(poolID, sub string, l user.Login) error {
+	n, err := s.t.exec(`INSERT INTO logins (pool_id, space, login_key, sub) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		poolID, string(l.Space), loginKey(l.Key), sub)
+	if err == nil && n == 0 {
+		return s.t.fail(&store.Conflict{Login: l})
+	}
+	return err
+}
+
+func (s users) release(poolID, sub string, l user.Login) error {
+	_, err := s.t.exec(`DELETE FROM logins WHERE pool_id = $1 AND space = $2 AND login_key = $3 AND sub = $4`,
+		poolID, string(l.Space), loginKey(l.Key), sub)
+	return err
+}
+
+// optionalColumns are written only when they change, since most of them are indexed. Their order is that of the bits
+// in changes.
+var optionalColumns = [...]string{"email", "phone_number", "name", "given_name", "family_name", "preferred_username",
+	"status", "enabled", "pending", "temporary_since", "sign_in_attribute"}
+
+// changes returns the optional columns in which after differs, as bits, and their values.
+func changes(before, after *user.Record) (mask uint16, values []any, err error) {
+	set := func(bit int, v any) {
+		mask |= 1 << bit
+		values = append(values, v)
+	}
+	for i, name := range searched {
+		x, had := before.Attributes[name]
+		y, has := after.Attributes[name]
+		if had != has || x != y {
+			set(i, searchValue(after, i))
+		}
+	}
+	bit := len(searched)
+	if before.Status != after.Status {
+		set(bit, string(after.Status))
+	}
+	if before.Enabled != after.Enabled {
+		set(bit+1, flag(after.Enabled))
+	}
+	if !samePending(before.Pending, after.Pending) {
+		pending, err := encodePending(after.Pending)
+		if err != nil {
+			return 0, nil, err
+		}
+		set(bit+2, pending)
+	}
+	if !sameInstant(before.TemporarySince, after.TemporarySince) {
+		set(bit+3, optional(after.TemporarySince))
+	}
+	if before.SignInAttribute != after.SignInAttribute {
+		set(bit+4, after.SignInAttribute)
+	}
+	return mask, values, nil
+}
+
+// updateUser is the statement that writes the columns of a mask.
+func (s *Store) updateUser(mask uint16) string {
+	if query, ok := s.updates.Load(mask); ok {
+		return query.(string)
+	}
+	var b strings.Builder
+	b.WriteString(`UPDATE users SET version = $4, modified_at = $5, attributes = $6`)
+	n := 7
+	for i, column := range optionalColumns {
+		if mask&(1<<i) != 0 {
+			b.WriteString(`, ` + column + ` = $` + strconv.Itoa(n))
+			n++
+		}
+	}
+	b.WriteString(` WHERE pool_id = $1 AND sub = $2 AND version = $3`)
+	s.updates.Store(mask, b.String())
+	return b.String()
+}
+
+func (s users) Save(p *pool.Pool, before, after *user.Record) error {
+	attributes, err := encodeAttributes(after.Attributes)
+	if err != nil {
+		return s.t.fail(err)
+	}
+	mask, values, err := changes(before, after)
+	if err != nil {
+		return s.t.fail(err)
+	}
+	next := before.Version + 1
+	args := append(make([]any, 0, 6+len(values)), p.ID, before.Sub, before.Version, next, millis(after.Modified), attributes)
+	n, err := s.t.exec(s.t.s.updateUser(mask), append(args, values...)...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return s.t.stale(`SELECT 1 FROM users WHERE pool_id = $1 AND sub = $2`, p.ID, before.Sub)
+	}
+	old, now := before.Logins(p), after.Logins(p)
+	if !slices.Equal(old, now) {
+		old, now = distinct(old), distinct(now)
+		for _, l := range old {
+			if !slices.Contains(now, l) {
+				if err := s.release(p.ID, before.Sub, l); err != nil {
+					return err
+				}
+			}
+		}
+		for _, l := range now {
+			if !slices.Contains(old, l) {
+				if err := s.claim(p.ID, before.Sub, l); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	s.t.assign(&after.Version, next)
+	return nil
+}
+
+// deleteUser is what goes with a user. The journal stays, and so do messages that have arrived.
+var deleteUser = [...]string{
+	`DELETE FROM outbox WHERE pool_id = $1 AND sub = $2`,
+	`DELETE FROM codes WHERE pool_id = $1 AND sub = $2`,
+	`DELETE FROM passwords WHERE pool_id = $1 AND sub = $2`,
+	`INSERT INTO gone_users (pool_id, sub) VALUES ($1, $2)`,
+}
+
+func (s users) Delete(p *pool.Pool, u *user.Record) error {
+	err := s.t.must(`DELETE FROM users WHERE pool_id = $1 AND sub = $2 AND version = $3`, p.ID, u.Sub, u.Version)
+	if errors.Is(err, store.ErrNotFound) {
+		return s.t.stale(`SELECT 1 FROM users WHERE pool_id = $1 AND sub = $2`, p.ID, u.Sub)
+	}
+	if err != nil {
+		return err
+	}
+	for _, l := range u.Logins(p) {
+		if err := s.release(p.ID, u.Sub, l); err != nil {
+			return err
+		}
+	}
+	for _, statement := range deleteUser {
+		if _, err := s.t.exec(statement, p.ID, u.Sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,446 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+// writer runs the updates of an SQLite file, one after the other in one goroutine.
+//
+// It takes what is waiting into one SQL transaction and acknowledges all of it after the one commit, so that many
+// callers share one fsync. A function that fails is rolled back alone: to a savepoint, which is set ahead of its first
+// write when others have written before it. Answers go out after the commit, refusals too, since a refusal may rest on
+// what a neighbour wrote.
+type writer struct {
+	s     *Store
+	ctx   context.Context // of statements that belong to no caller; it never ends
+	c     *session
+	queue chan *job
+
+	mu      sync.RWMutex // held for reading while a job is put into the queue
+	closed  bool
+	stopped chan struct{}
+
+	// The rest belongs to the goroutine.
+	group   []*job // the jobs of the open transaction
+	running *job
+	wrote   bool // somebody has written in the open transaction
+	lost    bool // SQLite has rolled the open transaction back by itself
+	// Versions of all pools and clients. The process owns the file, so they need no query. Nil: to be read.
+	pools, clients map[string]int64
+	log            *checkpointer // nil: somebody else does checkpoints
+}
+
+// The states of a job: its function runs only if it was not withdrawn before.
+const (
+	waiting = iota
+	started
+	withdrawn
+)
+
+// job is a call of Update.
+type job struct {
+	ctx   context.Context
+	scope store.Scope
+	fn    func(store.Tx) error
+	state atomic.Int32
+	done  chan struct{}
+
+	// Read by the caller after done.
+	err      error
+	panicked any
+	goexit   bool
+
+	t *transaction // of the run that is to be committed
+}
+
+func startWriter(ctx context.Context, s *Store) (*writer, error) {
+	run := context.WithoutCancel(ctx)
+	c, err := newSession(run, s.db, s.d)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{s: s, ctx: run, c: c, queue: make(chan *job, 2*s.o.MaxGroup), stopped: make(chan struct{})}
+	if !s.o.ExternalCheckpoint {
+		if w.log, err = startCheckpointer(w); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+	}
+	go w.loop()
+	return w, nil
+}
+
+// update is Store.Update.
+func (w *writer) update(ctx context.Context, scope store.Scope, fn func(store.Tx) error) error {
+	j := &job{ctx: ctx, scope: scope, fn: fn, done: make(chan struct{})}
+	if err := w.enqueue(j); err != nil {
+		return err
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		if j.state.CompareAndSwap(waiting, withdrawn) {
+			return ctx.Err()
+		}
+		<-j.done // it has begun, so it has an outcome
+	}
+	if j.panicked != nil {
+		panic(j.panicked)
+	}
+	if j.goexit {
+		runtime.Goexit()
+	}
+	return j.err
+}
+
+func (w *writer) enqueue(j *job) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return ErrClosed
+	}
+	select {
+	case w.queue <- j:
+		return nil
+	case <-j.ctx.Done():
+		return j.ctx.Err()
+	}
+}
+
+// close finishes what waits.
+func (w *writer) close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	close(w.queue)
+	<-w.stopped
+	var errs []error
+	if w.log != nil {
+		errs = append(errs, w.log.close())
+	}
+	return errors.Join(append(errs, w.c.close())...)
+}
+
+func (w *writer) loop() {
+	ended := false
+	defer func() {
+		if !ended {
+			// A function ended this goroutine, as t.Fatal does. Its caller is told, the others go on.
+			go w.resume()
+		}
+	}()
+	var restart <-chan struct{}
+	if w.log != nil {
+		restart = w.log.restart
+	}
+	for {
+		select {
+		case j, ok := <-w.queue:
+			if !ok {
+				ended = true
+				close(w.stopped)
+				return
+			}
+			w.run(w.collect(j))
+		case <-restart:
+			w.log.finish(w)
+		}
+	}
+}
+
+func (w *writer) resume() {
+	others := slices.DeleteFunc(w.group, func(j *job) bool { return j == w.running })
+	w.rollback()
+	w.abandon(others)
+	w.running.goexit = true
+	close(w.running.done)
+	w.run(others)
+	w.loop()
+}
+
+// collect takes what waits behind the first job. It does not wait for more: while a group is committed, the next one
+// gathers.
+func (w *writer) collect(first *job) []*job {
+	jobs := []*job{first}
+	for len(jobs) < w.s.o.MaxGroup {
+		select {
+		case j, ok := <-w.queue:
+			if !ok {
+				return jobs
+			}
+			jobs = append(jobs, j)
+		default:
+			return jobs
+		}
+	}
+	return jobs
+}
+
+// run brings jobs to their end. A transaction that SQLite gave up under one of them is run again for the others.
+func (w *writer) run(jobs []*job) {
+	for len(jobs) > 0 {
+		jobs = w.transact(jobs)
+	}
+}
+
+// answer ends jobs.
+func answer(jobs []*job, err error) {
+	for _, j := range jobs {
+		if err != nil {
+			if j.t != nil {
+				j.t.undo()
+			}
+			j.err = err
+		}
+		close(j.done)
+	}
+}
+
+// transact runs jobs in one transaction and answers them. It returns those that have to run again.
+func (w *writer) transact(jobs []*job) []*job {
+	jobs = slices.DeleteFunc(jobs, func(j *job) bool {
+		return !j.state.CompareAndSwap(waiting, started) && j.state.Load() == withdrawn
+	})
+	if len(jobs) == 0 {
+		return nil
+	}
+	w.group, w.wrote, w.lost = jobs, false, false
+	if err := w.begin(); err != nil {
+		answer(jobs, err)
+		return nil
+	}
+	for i, j := range jobs {
+		w.running = j
+		w.one(j)
+		if w.lost {
+			w.rollback()
+			others := slices.Delete(slices.Clone(jobs), i, i+1)
+			w.abandon(others)
+			close(j.done)
+			return others
+		}
+	}
+	w.running = nil
+	answer(jobs, w.commit())
+	return nil
+}
+
+func (w *writer) begin() error {
+	if err := w.s.Err(); err != nil {
+		return err
+	}
+	if err := w.s.fault(w.group[0].ctx, StageBegin); err != nil {
+		return err
+	}
+	if err := w.c.run(w.ctx, `BEGIN IMMEDIATE`); err != nil {
+		return w.s.sqliteError(fmt.Errorf("begin: %w", err))
+	}
+	if w.pools == nil {
+		if err := w.readVersions(); err != nil {
+			w.rollback()
+			return err
+		}
+	}
+	return nil
+}
+
+// rollback ends the transaction. SQLite may have done so already; then there is nothing left to do.
+func (w *writer) rollback() {
+	if err := w.c.run(w.ctx, `ROLLBACK`); err != nil {
+		w.s.log.Debug("rollback", "error", err)
+	}
+}
+
+// abandon forgets what jobs did in a transaction that will not be committed.
+func (w *writer) abandon(jobs []*job) {
+	for _, j := range jobs {
+		if j.t != nil {
+			j.t.undo()
+		}
+		j.t, j.err, j.panicked = nil, nil, nil
+	}
+	w.pools, w.clients = nil, nil
+}
+
+// commit makes the group durable. An error means that nothing of it was committed, or that the store has failed.
+func (w *writer) commit() error {
+	if !w.wrote {
+		w.rollback()
+		return nil
+	}
+	w.s.statistic.groups.Add(1)
+	err := w.commitFault()
+	if err == nil {
+		if err = w.c.run(w.ctx, `COMMIT`); err == nil {
+			for _, j := range w.group {
+				if j.t != nil {
+					j.t.publish()
+				}
+			}
+			if w.log != nil {
+				w.log.wrote(w, len(w.group))
+			}
+			return nil
+		}
+		// With no space, or against a lock, SQLite refuses before anything counts. After every other error it is not
+		// known what is on the disk.
+		if kind := sqliteFailure(err); kind != full && kind != busy {
+			err = w.s.poison(fmt.Errorf("commit: %w", err))
+		}
+	} else if errors.Is(err, ErrFailed) {
+		err = w.s.poison(err)
+	}
+	w.rollback()
+	w.pools, w.clients = nil, nil
+	return w.s.sqliteError(fmt.Errorf("commit: %w", err))
+}
+
+func (w *writer) commitFault() error {
+	if w.s.o.Fault == nil {
+		return nil
+	}
+	for _, j := range w.group {
+		if j.t != nil && j.t.wrote {
+			if err := w.s.fault(j.ctx, StageCommit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// one runs a job in the open transaction. What it leaves behind is to be committed, or is rolled back.
+func (w *writer) one(j *job) {
+	runs := 1
+	if w.s.o.Twice {
+		runs = 2
+	}
+	for ; runs > 0; runs-- {
+		t := &transaction{s: w.s, ctx: context.WithoutCancel(j.ctx), db: w.c, write: true}
+		saved := false
+		t.before = func() error {
+			if saved = w.wrote; saved {
+				return w.c.run(w.ctx, `SAVEPOINT one`)
+			}
+			return nil
+		}
+		err := w.stale(j.scope)
+		if err == nil {
+			err = t.outcome(w.call(j, t))
+		}
+		last := runs == 1 || err != nil || j.panicked != nil
+		if !last || err != nil || j.panicked != nil {
+			t.undo()
+			w.undo(t, saved)
+			j.err = w.s.sqliteError(err)
+			if last {
+				return
+			}
+			continue
+		}
+		if saved {
+			if err := w.c.run(w.ctx, `RELEASE one`); err != nil {
+				t.undo()
+				j.err, w.lost = err, true
+				return
+			}
+		}
+		w.wrote = w.wrote || t.wrote
+		w.merge(t)
+		j.t, j.err = t, nil
+		return
+	}
+}
+
+// call runs the function. A panic is kept for the caller; the end of the goroutine is seen by loop.
+func (w *writer) call(j *job, t *transaction) (err error) {
+	leave := store.Enter(j.ctx)
+	defer func() {
+		leave()
+		if v := recover(); v != nil {
+			w.s.log.Error("panic in a transaction", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			j.panicked = v
+		}
+	}()
+	return j.fn(update{t})
+}
+
+// undo takes back what a run wrote, and finds out whether the transaction still stands.
+func (w *writer) undo(t *transaction, saved bool) {
+	switch {
+	case saved:
+		if err := w.c.run(w.ctx, `ROLLBACK TO one`); err != nil {
+			w.lost = true
+			return
+		}
+		if err := w.c.run(w.ctx, `RELEASE one`); err != nil {
+			w.lost = true
+		}
+	case t.wrote:
+		// Nobody wrote before, so the whole transaction may go.
+		w.rollback()
+		if err := w.c.run(w.ctx, `BEGIN IMMEDIATE`); err != nil {
+			w.lost = true
+		}
+	case t.err != nil && !repositoryError(t.err):
+		// After some errors SQLite rolls everything back. Then, and only then, a transaction can begin.
+		w.lost = w.c.run(w.ctx, `BEGIN IMMEDIATE`) == nil
+	}
+}
+
+// merge takes over the versions that a run has set.
+func (w *writer) merge(t *transaction) {
+	for _, m := range [...]struct{ from, to map[string]int64 }{{t.pools, w.pools}, {t.clients, w.clients}} {
+		for id, version := range m.from {
+			if version == 0 {
+				delete(m.to, id)
+			} else {
+				m.to[id] = version
+			}
+		}
+	}
+}
+
+func (w *writer) stale(scope store.Scope) error {
+	if p := scope.Pool; p != nil && w.pools[p.ID] != p.Version {
+		return store.ErrStale
+	}
+	if c := scope.Client; c != nil && w.clients[c.ID] != c.Version {
+		return store.ErrStale
+	}
+	return nil
+}
+
+func (w *writer) readVersions() error {
+	read := func(query string) (map[string]int64, error) {
+		m := make(map[string]int64)
+		t := &transaction{s: w.s, ctx: w.ctx, db: w.c}
+		err := t.rows(query, func(r *sql.Rows) error {
+			var id string
+			var version int64
+			err := r.Scan(&id, &version)
+			m[id] = version
+			return err
+		})
+		return m, err
+	}
+	pools, err := read(`SELECT id, version FROM pools`)
+	if err != nil {
+		return err
+	}
+	clients, err := read(`SELECT id, version FROM clients`)
+	if err != nil {
+		return err
+	}
+	w.pools, w.clients = pools, clients
+	return nil
+}
