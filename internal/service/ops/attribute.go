@@ -1,0 +1,157 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/messages"
+)
+
+// Attributes are the operations that change the attributes of a user.
+type Attributes struct {
+	Store    store.Store
+	Messages *messages.Messages
+	Chance   *chance.Source
+}
+
+// Register puts the family into the registry.
+func (a *Attributes) Register(r *dispatch.Registry) {
+	dispatch.Handle(r, api.AdminUpdateUserAttributes, a.AdminUpdate)
+	dispatch.Handle(r, api.AdminDeleteUserAttributes, a.AdminDelete)
+}
+
+// AdminUpdate sets attributes of one user on behalf of an administrator. Either the whole request is carried out or
+// nothing is; a code that has to go out is decided in the same transaction, and its message cannot be lost. When
+// the message then fails, the change stands.
+//
+// Evidence: the reference page "AdminUpdateUserAttributes"; test vectors in attribute_test.go.
+func (a *Attributes) AdminUpdate(ctx context.Context, c *dispatch.Call, in *api.AdminUpdateUserAttributesInput) (*api.AdminUpdateUserAttributesOutput, error) {
+	given := values(in.UserAttributes)
+	draws := a.draw(c.Pool, given)
+	var told *user.Record
+	var sent []*notice.Message
+	err := a.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
+		u, err := find(tx.Users(), c.Pool, in.Username)
+		if err != nil {
+			return err
+		}
+		plan, err := user.Apply(c.Pool, u, given, c.Now)
+		if err != nil {
+			return err
+		}
+		told = plan.After
+		if sent, err = a.ask(tx, c, plan, draws, in.ClientMetadata); err != nil {
+			return err
+		}
+		return a.save(tx, c, u, plan)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AdminUpdateUserAttributesOutput{}, a.Messages.Flush(ctx, c, c.Pool, told, sent...)
+}
+
+// AdminDelete removes attributes of one user on behalf of an administrator.
+//
+// Evidence: the reference page "AdminDeleteUserAttributes".
+func (a *Attributes) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDeleteUserAttributesInput) (*api.AdminDeleteUserAttributesOutput, error) {
+	err := a.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
+		u, err := find(tx.Users(), c.Pool, in.Username)
+		if err != nil {
+			return err
+		}
+		plan, err := user.Remove(c.Pool, u, in.UserAttributeNames, c.Now)
+		if err != nil {
+			return err
+		}
+		return a.save(tx, c, u, plan)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AdminDeleteUserAttributesOutput{}, nil
+}
+
+// save writes an accepted plan: former owners of moved aliases, the record with its logins, void codes and the
+// journal's line.
+func (a *Attributes) save(tx store.Tx, c *dispatch.Call, before *user.Record, plan user.Plan) error {
+	if plan.After == nil {
+		return nil
+	}
+	moved, err := takeOver(tx.Users(), c, before.Sub, plan.Moves)
+	if err != nil {
+		return err
+	}
+	if err := free(tx.Users(), c.Pool, before.Sub, plan.Reserve, fault.AliasExists); err != nil {
+		return err
+	}
+	if err := tx.Users().Save(c.Pool, before, plan.After); err != nil {
+		if taken, ok := errors.AsType[*store.Conflict](err); ok {
+			if slices.Contains(plan.Moves, taken.Login) {
+				return store.ErrStale // somebody claimed it since takeOver looked: it moves from there next time
+			}
+			return fault.AliasExists(user.AttributeOf(taken.Login.Space)).Because(err)
+		}
+		return err
+	}
+	for _, attribute := range plan.Void {
+		if err := tx.Codes().Void(c.Pool.ID, before.Sub, verify.ForAttribute(attribute)); err != nil {
+			return err
+		}
+	}
+	return tx.Journal().Add(c.Entry(c.Pool.ID, before.Sub, append(plan.Names, moved...)...))
+}
+
+// draws is the randomness of one update, drawn before the transaction because that may run twice: a code and an id
+// for each address.
+type draws map[string]draw
+
+type draw struct {
+	code secret.Text
+	id   string
+}
+
+// draw draws for the addresses that the request may send a code to; mostly there are none.
+func (a *Attributes) draw(p *pool.Pool, given []user.Value) draws {
+	var d draws
+	for _, v := range given {
+		if (v.Name == pool.Email || v.Name == pool.PhoneNumber) && p.AutoVerifies(v.Name) {
+			if d == nil {
+				d = make(draws, 2)
+			}
+			d[v.Name] = draw{secret.New(a.Chance.Code6()), a.Chance.UUID()}
+		}
+	}
+	return d
+}
+
+// ask stores the codes of a plan, each in place of an earlier one, and the messages that carry them.
+func (a *Attributes) ask(tx store.Tx, c *dispatch.Call, plan user.Plan, d draws, metadata map[string]string) ([]*notice.Message, error) {
+	var sent []*notice.Message
+	for _, v := range plan.Verify {
+		expires := c.Now.Add(verify.AttributeLife)
+		m, err := a.Messages.Prepare(c, c.Pool, plan.After, messages.Want{ID: d[v.Attribute].id, Source: notice.SourceUpdateAttribute,
+			Attribute: v.Attribute, To: v.To, Code: d[v.Attribute].code, Metadata: metadata, Expires: expires})
+		if err != nil {
+			return nil, err
+		}
+		sent = append(sent, m)
+		err = tx.Codes().Put(verify.Code{PoolID: c.Pool.ID, Sub: plan.After.Sub, Purpose: verify.ForAttribute(v.Attribute), Target: v.To,
+			Plain: d[v.Attribute].code, Created: c.Now, Expires: expires})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sent, a.Messages.Post(tx, sent...)
+}

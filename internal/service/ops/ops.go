@@ -1,0 +1,68 @@
+// Package ops holds the operations of the API, one file a family. An operation is a short story: load, decide,
+// save, tell. The rules that it applies are in internal/domain, the texts that a client reads in kit/fault, the bytes
+// in internal/edge; what happens before an operation runs is the pipeline's, in package dispatch.
+package ops
+
+import (
+	"errors"
+
+	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+)
+
+// find loads the user that an administrator names: by user name, sub or active alias.
+func find(users store.UserReader, p *pool.Pool, username string) (*user.Record, error) {
+	r, err := users.ByLogin(p, username)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fault.UserNotFound().Because(err)
+	}
+	return r, err
+}
+
+// takeOver frees the logins that a user takes from others: the former owner keeps the value and loses the flag.
+func takeOver(users store.Users, c *dispatch.Call, sub string, logins []user.Login) (names []string, err error) {
+	for _, l := range logins {
+		owner, err := users.Owner(c.Pool.ID, l)
+		if errors.Is(err, store.ErrNotFound) || err == nil && owner.Sub == sub {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := users.Save(c.Pool, owner, user.Unverify(owner, l.Space, c.Now)); err != nil {
+			return nil, err
+		}
+		names = append(names, "moved:"+user.AttributeOf(l.Space)+":"+owner.Sub)
+	}
+	return names, nil
+}
+
+// free refuses logins that somebody else holds.
+func free(users store.UserReader, p *pool.Pool, sub string, logins []user.Login, taken func(attribute string) *fault.Error) error {
+	for _, l := range logins {
+		owner, err := users.Owner(p.ID, l)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if owner.Sub != sub {
+			return taken(user.AttributeOf(l.Space))
+		}
+	}
+	return nil
+}
+
+// values translates the attributes of a request.
+func values(list []api.AttributeType) []user.Value {
+	vs := make([]user.Value, len(list))
+	for i, a := range list {
+		vs[i] = user.Value{Name: a.Name, Text: a.Value}
+	}
+	return vs
+}
