@@ -1,0 +1,4 @@
+package lambda
+
+// Response is response, for the fuzz test.
+var Response = response
