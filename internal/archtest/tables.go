@@ -118,6 +118,7 @@ var libraries = []library{
 	{"modernc.org/sqlite", "the embedded database without cgo", []string{"internal/adapter/sqlstore"}},
 	{"github.com/jackc/pgx/v5", "the PostgreSQL driver", []string{"internal/adapter/sqlstore", "internal/testing/pgtest"}},
 	{"github.com/pressly/goose/v3", "numbered migrations", []string{"internal/adapter/sqlstore"}},
+	{"golang.org/x/sys", "the file lock on Windows", []string{"internal/adapter/sqlstore"}},
 	{"github.com/go-json-experiment/json", "strict JSON: duplicate members, letter case, depth", []string{"internal/edge/wire"}},
 	{"github.com/prometheus/client_golang", "the metrics endpoint", []string{"internal/edge/httpd", "internal/adapter/telemetry"}},
 	{"github.com/wneessen/go-mail", "SMTP with TLS and authentication", []string{"internal/adapter/mailer"}},
