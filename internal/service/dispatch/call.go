@@ -30,6 +30,9 @@ type Call struct {
 	Client    *pool.Client // of operations that name a client
 	// CustomIDs allows LocalStack's _custom_id_ tag and client name prefix.
 	CustomIDs bool
+	// CustomID is the id that the name of a client asked for, "" when it asked for none. The name in the input is then
+	// the id; CustomIDPrefix and the id together are the name that the caller wrote.
+	CustomID string
 }
 
 // Scope is what a transaction of this call reads: its pool and client must still be of the version that was

@@ -106,6 +106,9 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 	if err != nil {
 		return nil, err
 	}
+	if p.CustomIDs {
+		c.CustomID = takeCustomID(in)
+	}
 	if err := Constrain(spec.In, in, missing); err != nil {
 		return nil, err
 	}
@@ -227,7 +230,10 @@ func (p *Pipeline) settle(r *Request, reply *Reply, err error) (*fault.Error, er
 		}
 		return f, nil
 	}
-	if errors.Is(err, store.ErrBusy) {
+	if errors.Is(err, store.ErrStale) && reply.Spec.Lists(fault.ConcurrentModificationException) {
+		return fault.ConcurrentModification().Because(err), err
+	}
+	if errors.Is(err, store.ErrBusy) || errors.Is(err, store.ErrStale) {
 		return fault.TooManyRequests().Because(err), err
 	}
 	return fault.Internal(r.ID).Because(err), err
