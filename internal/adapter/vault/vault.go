@@ -17,6 +17,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 )
 
 const (
@@ -58,6 +59,15 @@ func EnvKey(name string) (seal.KEK, error) {
 	key, err := decode(text)
 	if err != nil {
 		return seal.KEK{}, fmt.Errorf("environment variable %s: %w", name, err)
+	}
+	return seal.NewKEK(key)
+}
+
+// Key reads the key from its text, which was kept elsewhere.
+func Key(text secret.Text) (seal.KEK, error) {
+	key, err := decode(text.Reveal())
+	if err != nil {
+		return seal.KEK{}, err
 	}
 	return seal.NewKEK(key)
 }

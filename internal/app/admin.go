@@ -1,0 +1,340 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
+	"github.com/poolhouse/poolhouse/internal/config"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/edge/authn"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+// Admin is what an operator does beside the API. It has two forms: one works on the database, the other asks the server that has
+// the database open.
+type Admin interface {
+	// Now is the present instant by the server's clock, which a development server can have moved.
+	Now(ctx context.Context) (time.Time, error)
+	CreateKey(ctx context.Context, k NewKey) (Key, error)
+	Keys(ctx context.Context) ([]Key, error)
+	// DeleteKey removes a key; store.ErrNotFound when there is none of that id.
+	DeleteKey(ctx context.Context, id string) error
+	// Journal returns at most JournalPage entries in the order in which they were committed.
+	Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error)
+	// Inspect looks at what the database holds, for Doctor.
+	Inspect(ctx context.Context) (Inspection, error)
+	Close() error
+}
+
+// NewKey says what key to make.
+type NewKey struct {
+	Name     string        `json:"name"`
+	Actions  []string      `json:"actions,omitempty"` // empty: all
+	Pools    []string      `json:"pools,omitempty"`   // empty: all
+	Bearer   bool          `json:"bearer,omitempty"`
+	Lifetime time.Duration `json:"lifetime,omitempty"` // 0: for ever
+}
+
+// Key is an access key as operators see it. The secret or token is there only when the key was just made.
+type Key struct {
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"` // sigv4 or bearer
+	Name    string    `json:"name,omitempty"`
+	Actions []string  `json:"actions,omitempty"`
+	Pools   []string  `json:"pools,omitempty"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+	Secret  string    `json:"secret_access_key,omitempty"`
+	Token   string    `json:"token,omitempty"`
+}
+
+// JournalPage is how many entries Journal returns at most.
+const JournalPage = 500
+
+// JournalQuery selects entries of the journal.
+type JournalQuery struct {
+	Pool    string
+	User    string // with Pool a user name, sub or alias; without a sub
+	ID      string // of one request; the rest does not count then
+	After   time.Time
+	AfterID string
+}
+
+// JournalEntry is a committed change.
+type JournalEntry struct {
+	RequestID string    `json:"request_id"`
+	Time      time.Time `json:"time"`
+	Caller    string    `json:"caller,omitempty"`
+	Source    string    `json:"source,omitempty"`
+	Operation string    `json:"operation"`
+	Pool      string    `json:"pool,omitempty"`
+	Sub       string    `json:"sub,omitempty"`
+	Names     []string  `json:"names,omitempty"`
+}
+
+// Inspection is what Doctor learns from the database.
+type Inspection struct {
+	Server int      `json:"server"` // process id of the server that has the database; 0: none has
+	Pools  int      `json:"pools"`
+	Keys   int      `json:"keys"`
+	Risks  []string `json:"risks,omitempty"`
+}
+
+// desk is the Admin that works on a store.
+type desk struct {
+	store       store.Store
+	clock       clock.Clock // the domain's
+	real        clock.Clock
+	chance      *chance.Source
+	pid         int          // of the server, when this is one
+	changedKeys func()       // called when keys changed; nil: nobody needs to know
+	close       func() error // nil: the store is somebody else's
+}
+
+func newDesk(s store.Store, c, realClock clock.Clock, source *chance.Source) *desk {
+	return &desk{store: s, clock: c, real: realClock, chance: source, pid: os.Getpid()}
+}
+
+func (d *desk) Now(context.Context) (time.Time, error) { return d.clock.Now(), nil }
+
+func (d *desk) Close() error {
+	if d.close == nil {
+		return nil
+	}
+	return d.close()
+}
+
+func (d *desk) CreateKey(ctx context.Context, n NewKey) (Key, error) {
+	if err := checkActions(n.Actions); err != nil {
+		return Key{}, err
+	}
+	now := d.real.Now()
+	k := &store.AccessKey{Name: n.Name, Actions: n.Actions, Pools: n.Pools, Created: now}
+	if n.Lifetime > 0 {
+		k.Expires = now.Add(n.Lifetime)
+	}
+	id, text := d.chance.AccessKey()
+	if n.Bearer {
+		k.ID, k.Bearer = "bearer-"+strings.ToLower(id[4:]), secret.New("phk_"+d.chance.Token(32))
+	} else {
+		k.ID, k.Secret = id, secret.New(text)
+	}
+	err := d.store.Update(ctx, store.Scope{}, func(tx store.Tx) error { return tx.Keys().Create(k) })
+	if err != nil {
+		return Key{}, fmt.Errorf("store the key: %w", err)
+	}
+	d.changed()
+	shown := keyOf(k)
+	shown.Secret, shown.Token = k.Secret.Reveal(), k.Bearer.Reveal()
+	return shown, nil
+}
+
+// checkActions refuses patterns that fit no operation: they would make a key that can do nothing, by a slip of the pen.
+func checkActions(patterns []string) error {
+	for _, p := range patterns {
+		k := authn.Key{Actions: []string{p}}
+		if !slices.ContainsFunc(api.All(), func(s *api.Spec) bool { return k.AllowsAction(s.Name) }) {
+			return fmt.Errorf("no operation is called %q; names are as in AdminGetUser, and * stands for any letters", p)
+		}
+	}
+	return nil
+}
+
+func keyOf(k *store.AccessKey) Key {
+	kind := "sigv4"
+	if k.Secret.IsZero() {
+		kind = "bearer"
+	}
+	return Key{ID: k.ID, Kind: kind, Name: k.Name, Actions: k.Actions, Pools: k.Pools, Created: k.Created, Expires: k.Expires}
+}
+
+func (d *desk) Keys(ctx context.Context) ([]Key, error) {
+	var list []Key
+	err := d.store.View(ctx, func(v store.View) error {
+		keys, err := v.Keys().List()
+		list = make([]Key, len(keys))
+		for i, k := range keys {
+			list[i] = keyOf(k)
+		}
+		return err
+	})
+	return list, err
+}
+
+func (d *desk) DeleteKey(ctx context.Context, id string) error {
+	err := d.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
+		if _, err := tx.Keys().Get(id); err != nil {
+			return err
+		}
+		return tx.Keys().Delete(id)
+	})
+	if err == nil {
+		d.changed()
+	}
+	return err
+}
+
+func (d *desk) changed() {
+	if d.changedKeys != nil {
+		d.changedKeys()
+	}
+}
+
+func (d *desk) Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error) {
+	var found []*store.Entry
+	err := d.store.View(ctx, func(v store.View) error {
+		found = nil
+		if q.ID != "" {
+			e, err := v.Journal().Get(q.ID)
+			if errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("no change was made by request %s", q.ID)
+			}
+			found = []*store.Entry{e}
+			return err
+		}
+		sub := q.User
+		if q.Pool != "" && q.User != "" {
+			p, err := v.Pools().Get(q.Pool)
+			if errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("there is no pool %s", q.Pool)
+			} else if err != nil {
+				return err
+			}
+			u, err := v.Users().ByLogin(p, q.User)
+			if err == nil {
+				sub = u.Sub
+			} else if !errors.Is(err, store.ErrNotFound) {
+				return err // a user that is gone can still be named by sub
+			}
+		}
+		var err error
+		found, err = v.Journal().List(q.After, q.AfterID, q.Pool, sub, JournalPage)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]JournalEntry, len(found))
+	for i, e := range found {
+		list[i] = JournalEntry{RequestID: e.RequestID, Time: e.Time, Caller: e.Caller, Source: e.Source, Operation: e.Operation, Pool: e.PoolID,
+			Sub: e.Sub, Names: e.Names}
+	}
+	return list, nil
+}
+
+func (d *desk) Inspect(ctx context.Context) (Inspection, error) {
+	const page = 100
+	found := Inspection{Server: d.pid}
+	err := d.store.View(ctx, func(v store.View) error {
+		keys, err := v.Keys().List()
+		if err != nil {
+			return err
+		}
+		seen := Inspection{Server: d.pid, Keys: len(keys)}
+		now := d.real.Now()
+		for _, k := range keys {
+			switch {
+			case k.Expires.IsZero() && len(k.Actions) == 0:
+				seen.Risks = append(seen.Risks, fmt.Sprintf("Key %s may do everything for ever: give it --actions or --expires.", k.ID))
+			case !k.Expires.IsZero() && k.Expires.Before(now):
+				seen.Risks = append(seen.Risks, fmt.Sprintf("Key %s has expired: delete it.", k.ID))
+			}
+		}
+		for after := ""; ; {
+			pools, err := v.Pools().List("", after, page)
+			if err != nil {
+				return err
+			}
+			for _, p := range pools {
+				seen.Pools++
+				seen.Risks = append(seen.Risks, poolRisks(p)...)
+				after = p.ID
+			}
+			if len(pools) < page {
+				break
+			}
+		}
+		found = seen
+		return nil
+	})
+	return found, err
+}
+
+// shortPassword is the length below which a password policy is called weak.
+const shortPassword = 8
+
+// poolRisks says what is unsafe in a pool's settings.
+func poolRisks(p *pool.Pool) []string {
+	var risks []string
+	if p.Password.MinimumLength < shortPassword {
+		risks = append(risks, fmt.Sprintf("Pool %s allows passwords of %d characters: raise Policies.PasswordPolicy.MinimumLength.", p.ID, p.Password.MinimumLength))
+	}
+	if !p.DeletionProtection {
+		risks = append(risks, fmt.Sprintf("Pool %s can be deleted by one call: set DeletionProtection to ACTIVE.", p.ID))
+	}
+	if len(p.Aliases)+len(p.UsernameAttributes) > 0 && len(p.AutoVerified) == 0 {
+		risks = append(risks, fmt.Sprintf("Pool %s signs users in by addresses that it does not verify: set AutoVerifiedAttributes.", p.ID))
+	}
+	return risks
+}
+
+// OpenAdmin opens the database, or the control socket of the server that has it.
+func OpenAdmin(ctx context.Context, s config.Storage) (Admin, error) {
+	if err := privateFolder(s.Data); err != nil {
+		return nil, err
+	}
+	st, err := openStore(ctx, &s, sqlstore.Options{Random: chance.System()})
+	if errors.Is(err, sqlstore.ErrOwned) {
+		r, opened := openRemote(s.Data)
+		if opened != nil {
+			return nil, opened
+		}
+		if _, asked := r.Now(ctx); asked != nil {
+			return nil, errors.Join(fmt.Errorf("%w, and does not answer: %w", err, asked), r.Close())
+		}
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var offset time.Duration
+	err = st.View(ctx, func(v store.View) (err error) {
+		offset, err = clockOffset(v.Settings())
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	d := newDesk(st, clock.NewMovable(clock.System(), offset), clock.System(), chance.System())
+	d.pid, d.close = 0, st.Close
+	return d, nil
+}
+
+// privateFolder makes a folder that nobody else can read, or checks that it is one.
+func privateFolder(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return fmt.Errorf("make the data folder: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the data folder: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("the data folder %s is a file", path)
+	}
+	return nil
+}

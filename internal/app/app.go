@@ -1,0 +1,211 @@
+// Package app is the composition root: it opens the store, puts the services, the adapters and the edge together by hand (wire.go),
+// and runs the server from its start to a graceful end. What operators do beside the API is here too: keys and the journal, on the
+// database itself or through the control socket of the server that has it, the file of --apply, and the doctor.
+//
+// Rules about users and pools are in internal/domain, operations in internal/service/ops; how commands are spelled is next door in
+// internal/cli.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/config"
+	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+// Options say what server to make.
+type Options struct {
+	Config config.Config
+	// Dev makes a server for development: signatures are not checked, there is an inbox, and the clock can be moved.
+	Dev bool
+	// Ephemeral keeps nothing. Dev only.
+	Ephemeral bool
+	// AllowRemote verifies signatures against the development key. Dev only.
+	AllowRemote bool
+	// Seed makes ids, keys and codes the same at every start; nil: they come from the system. Dev only.
+	Seed *uint64
+	// Log receives the log.
+	Log io.Writer
+}
+
+// finishLimit is how long a stopping server waits for requests that have begun.
+const finishLimit = 30 * time.Second
+
+// App is a server. New opens everything, Run serves, Close releases.
+type App struct {
+	o    Options
+	log  *slog.Logger
+	real clock.Clock
+	parts
+
+	folder   string // the data folder
+	listener net.Listener
+	metrics  net.Listener // nil: none
+	control  *control     // nil: the database takes several processes
+	closers  []func() error
+}
+
+// New opens the database and everything around it, applies the file of --apply, and listens. Nothing is served before Run.
+func New(ctx context.Context, o Options) (*App, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	a := &App{o: o, real: clock.System(), log: newLogger(&o)}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// check refuses options that would make an unsafe or senseless server.
+func (o *Options) check() error {
+	c := &o.Config
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if !o.Dev {
+		if o.Ephemeral || o.AllowRemote || o.Seed != nil {
+			return errors.New("ephemeral, allow-remote and seed are for dev alone")
+		}
+		if !c.Loopback() && c.TLSCert == "" && !c.BehindProxy {
+			return fmt.Errorf("listening on %s without TLS would send passwords in the clear: set --tls-cert and --tls-key, or --behind-proxy when a proxy in front ends TLS", c.Listen)
+		}
+		if !c.Loopback() && c.KeyFile == "" && c.Key.IsZero() {
+			return errors.New("a server for other machines wants a key-encryption key of yours: set --key-file or POOLHOUSE_KEY, for instance to the output of 'openssl rand -hex 32'")
+		}
+		return nil
+	}
+	if !c.Loopback() && !o.AllowRemote {
+		return fmt.Errorf("a development server believes everybody, so it does not listen on %s, which other machines reach: add --allow-remote to have signatures verified, or listen on 127.0.0.1", c.Listen)
+	}
+	return nil
+}
+
+func newLogger(o *Options) *slog.Logger {
+	if o.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	h := &slog.HandlerOptions{Level: levels[o.Config.LogLevel]}
+	if o.Config.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(o.Log, h))
+	}
+	return slog.New(slog.NewTextHandler(o.Log, h))
+}
+
+func (a *App) open(ctx context.Context) error {
+	c := &a.o.Config
+	a.folder = c.Data
+	if a.o.Ephemeral {
+		folder, err := os.MkdirTemp("", "poolhouse-") // mode 0700
+		if err != nil {
+			return fmt.Errorf("make a temporary data folder: %w", err)
+		}
+		a.folder = folder
+		a.closers = append(a.closers, func() error { return os.RemoveAll(folder) })
+	} else if err := privateFolder(a.folder); err != nil {
+		return err
+	}
+	if err := a.wire(ctx); err != nil {
+		return err
+	}
+	if !a.o.Dev && !c.Loopback() {
+		keys, err := a.desk.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			return errors.New("there is no access key, so nobody could call this server: make one with 'poolhouse keys create'")
+		}
+	}
+	if c.Apply != "" {
+		apply := applier{pipeline: a.operator(), chance: a.chance, region: c.Region}
+		if err := apply.applyFile(ctx, c.Apply); err != nil {
+			return err
+		}
+	}
+	if !c.Postgres() {
+		var err error
+		if a.control, err = startControl(ctx, a.folder, a.desk, a.log); err != nil {
+			return err
+		}
+		a.closers = append(a.closers, a.control.close)
+	}
+	var lc net.ListenConfig
+	var err error
+	if a.listener, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, ignoreClosed(a.listener))
+	if c.MetricsListen != "" {
+		if a.metrics, err = lc.Listen(ctx, "tcp", c.MetricsListen); err != nil {
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		a.closers = append(a.closers, ignoreClosed(a.metrics))
+	}
+	return nil
+}
+
+// ignoreClosed closes a listener that its server may have closed before.
+func ignoreClosed(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// Close releases everything, in the reverse order of opening.
+func (a *App) Close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// Endpoint is the URL of the server for clients on this machine.
+func (a *App) Endpoint() string {
+	scheme := "http://"
+	if a.o.Config.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + reachable(a.listener.Addr())
+}
+
+// reachable turns the address of a listener on all interfaces into one that a client on this machine can use.
+func reachable(addr net.Addr) string {
+	t, ok := addr.(*net.TCPAddr)
+	if !ok || !t.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(t.Port))
+}
+
+// Ready describes the server to programs.
+func (a *App) Ready() Ready {
+	r := Ready{Endpoint: a.Endpoint(), Region: a.o.Config.Region, PID: os.Getpid(), Data: a.folder}
+	if a.metrics != nil {
+		r.Metrics = "http://" + reachable(a.metrics.Addr()) + "/metrics"
+	}
+	if a.o.Dev {
+		r.AccessKeyID, r.SecretAccessKey, r.Inbox = a.dev.ID, a.dev.Secret, r.Endpoint+"/_poolhouse/inbox"
+		if a.o.AllowRemote {
+			r.Bearer = a.dev.Token
+		}
+	}
+	return r
+}
+
+// Store is the open database.
+func (a *App) Store() store.Store { return a.store }

@@ -1,0 +1,345 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/adapter/lambda"
+	"github.com/poolhouse/poolhouse/internal/adapter/mailer"
+	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
+	"github.com/poolhouse/poolhouse/internal/adapter/texter"
+	"github.com/poolhouse/poolhouse/internal/adapter/vault"
+	"github.com/poolhouse/poolhouse/internal/config"
+	"github.com/poolhouse/poolhouse/internal/edge/authn"
+	"github.com/poolhouse/poolhouse/internal/edge/httpd"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/kit/page"
+	"github.com/poolhouse/poolhouse/internal/kit/seal"
+	"github.com/poolhouse/poolhouse/internal/kit/webhook"
+	"github.com/poolhouse/poolhouse/internal/port/message"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/messages"
+	"github.com/poolhouse/poolhouse/internal/service/ops"
+)
+
+// parts is everything that a server is put together from.
+type parts struct {
+	store    *sqlstore.Store
+	chance   *chance.Source
+	clock    *clock.Movable // the domain's; only a development server moves it
+	dev      devKey         // of a development server
+	keys     *keyCache
+	desk     *desk
+	messages *messages.Messages
+	pipeline *dispatch.Pipeline
+	pages    *page.Sealer
+	server   *httpd.Server
+}
+
+// databaseName is the embedded database's file in the data folder, keyName that of the key-encryption key.
+const (
+	databaseName = "poolhouse.db"
+	keyName      = "poolhouse.key"
+)
+
+// databasePath is the SQLite file.
+func databasePath(s *config.Storage) string {
+	if path := s.Database.Reveal(); path != "" && !s.Postgres() {
+		return path
+	}
+	return filepath.Join(s.Data, databaseName)
+}
+
+// ring fetches the key-encryption key.
+func ring(s *config.Storage) (*seal.Ring, error) {
+	var key seal.KEK
+	var err error
+	switch {
+	case !s.Key.IsZero():
+		key, err = vault.Key(s.Key)
+	case s.KeyFile != "":
+		key, err = vault.FileKey(s.KeyFile, false)
+	default:
+		key, err = vault.FileKey(filepath.Join(s.Data, keyName), true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return seal.NewRing(key), nil
+}
+
+// openStore opens the database that the settings name.
+func openStore(ctx context.Context, s *config.Storage, o sqlstore.Options) (*sqlstore.Store, error) {
+	var err error
+	if o.Ring, err = ring(s); err != nil {
+		return nil, err
+	}
+	o.ExternalCheckpoint = s.Checkpoint == "external"
+	if s.Postgres() {
+		o.DSN = s.Database.Reveal()
+	} else {
+		o.Path = databasePath(s)
+	}
+	return sqlstore.Open(ctx, o)
+}
+
+// wire puts the server together.
+func (a *App) wire(ctx context.Context) error {
+	c := &a.o.Config
+	storage := c.Storage
+	storage.Data = a.folder
+	if a.o.Ephemeral && !storage.Postgres() {
+		storage.Database = config.Storage{}.Database
+	}
+	a.chance = chance.System()
+	if a.o.Seed != nil {
+		a.chance = chance.Seeded(*a.o.Seed)
+	}
+	var err error
+	// Nonces are never drawn from a seed: two contents under one nonce would open each other.
+	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine}); err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.store.Close)
+	if err := a.load(ctx); err != nil {
+		return err
+	}
+
+	var maxAge time.Duration // this process is the only writer of a file
+	if c.Postgres() {
+		maxAge = time.Second
+	}
+	a.keys = &keyCache{store: a.store, clock: a.real, maxAge: maxAge}
+	if a.o.AllowRemote {
+		a.keys.fixed = &a.dev
+	}
+	a.desk = newDesk(a.store, a.clock, a.real, a.chance)
+	a.desk.changedKeys = a.keys.forget
+
+	hooks, err := newTriggers(c, a.real)
+	if err != nil {
+		return err
+	}
+	a.messages = &messages.Messages{Store: a.store, Hooks: hooks, Clock: a.clock, Real: a.real, Chance: a.chance, Log: a.log}
+	if a.messages.Email, a.messages.SMS, err = senders(&a.o, a.real); err != nil {
+		return err
+	}
+
+	limits, err := limiter(&c.Limits, a.real)
+	if err != nil {
+		return err
+	}
+	registry := dispatch.NewRegistry()
+	for _, family := range []dispatch.Family{
+		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
+		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
+		&ops.Tags{Store: a.store},
+		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
+		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
+	} {
+		family.Register(registry)
+	}
+	a.pipeline = &dispatch.Pipeline{Registry: registry, Store: a.store, Clock: a.clock, Limits: limits, Account: c.Account,
+		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Log: a.log}
+	return a.edge()
+}
+
+// edge makes the door.
+func (a *App) edge() error {
+	c := &a.o.Config
+	a.server = &httpd.Server{
+		Pipeline: a.pipeline, Verifier: &authn.Verifier{Keys: a.keys, Now: a.real.Now}, Verify: !a.o.Dev || a.o.AllowRemote,
+		Region: c.Region, AllowedHosts: c.AllowHosts, AllowedOrigins: c.AllowOrigins,
+		Log: a.log, Ready: a.ready, RequestID: a.chance.RequestID, Now: clock.Machine,
+		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit},
+		CertFile: c.TLSCert, KeyFile: c.TLSKey,
+	}
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil {
+			return fmt.Errorf("public-url: %w", err)
+		}
+		a.server.PublicURL = u
+	}
+	for _, network := range c.TrustProxies {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return fmt.Errorf("trust-proxy: %w", err)
+		}
+		a.server.TrustedProxies = append(a.server.TrustedProxies, prefix)
+	}
+	return nil
+}
+
+// readyLimit is how long the database may take to answer a probe.
+const readyLimit = 2 * time.Second
+
+// ready reports why the server cannot serve.
+func (a *App) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyLimit)
+	defer cancel()
+	return a.store.Ping(ctx)
+}
+
+// operator returns the pipeline as the operator uses it, who may choose ids and is not limited. It shares the kept settings.
+func (a *App) operator() *dispatch.Pipeline {
+	p := *a.pipeline
+	p.CustomIDs, p.Limits = true, nil
+	return &p
+}
+
+// newTriggers makes the way to the functions that triggers run.
+func newTriggers(c *config.Config, real clock.Clock) (*lambda.Router, error) {
+	return lambda.New(lambda.Options{Targets: c.Triggers.Triggers, Secret: c.TriggerSecret, Endpoint: c.LambdaURL, Region: c.LambdaRegion, Real: real})
+}
+
+// senders makes the ways out for e-mail and SMS. A nil sender means the inbox, which is a development server's default.
+func senders(o *Options, real clock.Clock) (email, sms message.Sender, err error) {
+	c := &o.Config
+	if c.SMTPAddress != "" {
+		email, err = mailer.New(mailer.Options{Address: c.SMTPAddress, Username: c.SMTPUsername, Password: c.SMTPPassword, From: c.SMTPFrom,
+			TLS: mailer.Protection(c.SMTPTLS)})
+		if err != nil {
+			return nil, nil, fmt.Errorf("set up e-mail: %w", err)
+		}
+	} else if !o.Dev {
+		email = unconfigured("no mail server is configured: set smtp-address")
+	}
+	if c.SMSWebhook != "" {
+		sms = &texter.Webhook{URL: c.SMSWebhook, Secret: c.SMSSecret, Client: webhook.NewClient(), Real: real}
+	} else if !o.Dev {
+		sms = unconfigured("no way for text messages is configured: set sms-webhook")
+	}
+	return email, sms, nil
+}
+
+// unconfigured is a sender that sends nothing yet: its messages wait, and can still be sent when the operator sets up a real one
+// while their codes live.
+type unconfigured string
+
+// Send returns an error that may pass.
+func (u unconfigured) Send(ctx context.Context, _ *message.Message) (message.Receipt, error) {
+	if err := store.Outside(ctx); err != nil {
+		return message.Receipt{}, err
+	}
+	return message.Receipt{}, errors.New(string(u))
+}
+
+// limiter makes the quotas; nil when there are none.
+func limiter(l *config.Limits, real clock.Clock) (*dispatch.Limiter, error) {
+	rates := map[api.Quota]int{}
+	known := api.DefaultLimits()
+	if l.Rates == "aws" {
+		rates = api.DefaultLimits()
+	}
+	for name, n := range l.Rate {
+		if _, ok := known[api.Quota(name)]; !ok {
+			return nil, fmt.Errorf("rate: there is no quota category %q; docs/reference/operations.md lists them", name)
+		}
+		rates[api.Quota(name)] = n
+	}
+	if len(rates) == 0 {
+		return nil, nil
+	}
+	return dispatch.NewLimiter(rates, real), nil
+}
+
+// devKey is the key of a development server: made at the first start of its data folder and kept.
+type devKey struct {
+	ID     string
+	Secret string
+	Token  string // the bearer token of the plain dialect
+}
+
+// The names of the server's own settings in the store.
+const (
+	settingPages = "page-key"
+	settingDev   = "dev-key"
+	settingClock = "clock-offset"
+)
+
+// load reads the server's own settings, and makes those that are missing.
+func (a *App) load(ctx context.Context) error {
+	pageKey := chance.System().Bytes(32)
+	id, text := a.chance.AccessKey()
+	drawn := devKey{ID: id, Secret: text, Token: "phk_" + a.chance.Token(32)}
+	var offset time.Duration
+	err := a.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
+		key, err := keep(tx.Settings(), settingPages, pageKey)
+		if err != nil {
+			return err
+		}
+		if a.pages, err = page.NewSealer(key); err != nil || !a.o.Dev {
+			return err
+		}
+		a.dev, err = keep(tx.Settings(), settingDev, drawn)
+		if err != nil {
+			return err
+		}
+		offset, err = clockOffset(tx.Settings())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the server's settings: %w", err)
+	}
+	a.clock = clock.NewMovable(a.real, offset)
+	return nil
+}
+
+// keep returns the stored value of a setting, or stores the given one.
+func keep[T any](s store.Settings, name string, value T) (T, error) {
+	text, err := s.Get(name)
+	if errors.Is(err, store.ErrNotFound) {
+		if text, err = json.Marshal(value); err != nil {
+			return value, err
+		}
+		return value, s.Put(name, text)
+	}
+	if err != nil {
+		return value, err
+	}
+	var kept T
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return value, fmt.Errorf("setting %s: %w", name, err)
+	}
+	return kept, nil
+}
+
+// clockOffset is how far a development server's clock was moved.
+func clockOffset(s store.SettingReader) (time.Duration, error) {
+	text, err := s.Get(settingClock)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var d time.Duration
+	if err := json.Unmarshal(text, &d); err != nil {
+		return 0, fmt.Errorf("setting %s: %w", settingClock, err)
+	}
+	return d, nil
+}
+
+// Advance moves the clock of a development server forward, for good.
+func (a *App) Advance(ctx context.Context, d time.Duration) (time.Time, error) {
+	if !a.o.Dev {
+		return time.Time{}, errors.New("only a development server's clock can be moved")
+	}
+	offset := a.clock.Advance(d)
+	text, err := json.Marshal(offset)
+	if err != nil {
+		return time.Time{}, err
+	}
+	err = a.store.Update(ctx, store.Scope{}, func(tx store.Tx) error { return tx.Settings().Put(settingClock, text) })
+	return a.clock.Now(), err
+}
