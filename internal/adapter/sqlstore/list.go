@@ -252,7 +252,7 @@ func (s users) Count(poolID string) (int, error) {
 	if n, ok := s.t.s.counts.get(poolID, now); ok {
 		return n, nil
 	}
-	n, err := s.t.count(`SELECT count(*) FROM (SELECT 1 FROM users WHERE pool_id = $1 LIMIT $2) some`, poolID, countedExactly+1)
+	n, err := s.t.count(`SELECT count(*) FROM (SELECT 1 FROM users WHERE pool_id = $1 LIMIT $2) AS first_ones`, poolID, countedExactly+1)
 	if err != nil || n <= countedExactly {
 		return n, err
 	}
