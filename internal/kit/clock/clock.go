@@ -21,6 +21,10 @@ type Clock interface {
 // cut brings an instant into the form that all clocks here give.
 func cut(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
+// Machine returns the machine's time as it is, with its monotonic reading: for measuring durations and for deadlines of
+// connections. What is stored, or compared with what is stored, comes from a [Clock].
+func Machine() time.Time { return time.Now() }
+
 type system struct{}
 
 // System returns the machine's clock.

@@ -92,3 +92,10 @@ func TestConcurrentMoves(t *testing.T) {
 		t.Errorf("moved by %v, want %v", got, want)
 	}
 }
+
+func TestMachineMeasures(t *testing.T) {
+	t.Parallel()
+	if now := clock.Machine(); now.Round(0) == now {
+		t.Errorf("%v has no monotonic reading", now)
+	}
+}
