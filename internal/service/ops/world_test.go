@@ -112,6 +112,12 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},
 		&ops.Users{Store: s, Messages: m, Chance: source, Pages: sealer},
+		&ops.Pools{Store: s, Chance: source, Pages: sealer},
+		&ops.Clients{Store: s, Chance: source, Pages: sealer},
+		&ops.Tags{Store: s},
+		&ops.Pools{Store: s, Chance: source, Pages: sealer},
+		&ops.Clients{Store: s, Chance: source, Pages: sealer},
+		&ops.Tags{Store: s},
 	} {
 		f.Register(reg)
 	}
