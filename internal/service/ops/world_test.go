@@ -115,9 +115,6 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},
 		&ops.Clients{Store: s, Chance: source, Pages: sealer},
 		&ops.Tags{Store: s},
-		&ops.Pools{Store: s, Chance: source, Pages: sealer},
-		&ops.Clients{Store: s, Chance: source, Pages: sealer},
-		&ops.Tags{Store: s},
 	} {
 		f.Register(reg)
 	}
