@@ -163,7 +163,9 @@ func (m *Messages) Flush(ctx context.Context, c *dispatch.Call, p *pool.Pool, r 
 	waiting := false
 	for _, msg := range inOrder(msgs) {
 		s, err := m.handle(ctx, c, p, r, msg)
-		if first == nil {
+		// What is no fault is a caller who gave up halfway: the change is committed and the worker goes on, so that
+		// an error here would only make the caller repeat what is done.
+		if _, isFault := errors.AsType[*fault.Error](err); isFault && first == nil {
 			first = err
 		}
 		if s.changed {

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,10 +12,12 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
@@ -576,5 +579,24 @@ func TestAdminUpdateUserAttributesOnReplica(t *testing.T) {
 		})
 		want.Equal(w, w.update1("u", list("custom:tier=gold")), "OperationNotEnabledException: The operation AdminUpdateUserAttributes is not enabled on a secondary replica.")
 		want.Equal(w, w.stored(u), u)
+	})
+}
+
+// TestAdminUpdateUserAttributesCallerGivesUp cancels the request while its function runs: the change is committed, so the
+// answer is no server fault, and the message waits for the worker.
+func TestAdminUpdateUserAttributesCallerGivesUp(t *testing.T) {
+	t.Parallel()
+	onBoth(t, both(vectorPool, withHook("CustomMessage")), func(w *world) {
+		u := w.addUser("u", vectorUser)
+		ctx, cancel := context.WithCancel(w.Context())
+		w.hooks.answer = func(*trigger.Call) (json.RawMessage, error) {
+			cancel()
+			return nil, ctx.Err()
+		}
+		reply := w.pipeline.Serve(ctx, &dispatch.Request{ID: chance.System().RequestID(), Operation: "AdminUpdateUserAttributes", Region: "us-east-1",
+			Inbound: inbound{`{"UserPoolId":"` + w.pool.ID + `","Username":"u","UserAttributes":` + list("email=b@x.io") + `}`}})
+		want.True(w, reply.Err == nil, "%v", reply.Err)
+		want.Equal(w, w.stored(u).Attributes["email"], "b@x.io")
+		want.Equal(w, w.due(), 1)
 	})
 }
