@@ -1,0 +1,16 @@
+package clients_test
+
+import (
+	"os"
+	"testing"
+)
+
+// TestJavaScriptSDK drives the newest SDK, which knows the members that older clients lack.
+func TestJavaScriptSDK(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("node_modules/@aws-sdk/client-cognito-identity-provider"); err != nil {
+		t.Fatalf("the JavaScript SDK is not installed; run test/npm.sh: %v", err)
+	}
+	s := dev(t)
+	scenarios(t, s.client(t, "node", "--no-warnings", "js/operations.mjs"))
+}

@@ -1,0 +1,83 @@
+"""What the scripts of this folder share: a client for the server under test, and scenarios that report themselves.
+
+A scenario is a function marked @scenario. It passes when it returns. The test in Go reads the reports from standard output.
+"""
+
+import json
+import os
+import sys
+import traceback
+import uuid
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+SCENARIOS = []
+
+
+def scenario(function):
+    SCENARIOS.append(function)
+    return function
+
+
+def client(region=None, retries=0, endpoint=None, **credentials):
+    """A client of the server. Retries are off, so that a refusal is seen as it is."""
+    session = boto3.session.Session(region_name=region or os.environ["AWS_REGION"], **credentials)
+    config = botocore.config.Config(retries={"max_attempts": retries}, max_pool_connections=32)
+    return session.client("cognito-idp", endpoint_url=endpoint or os.environ["AWS_ENDPOINT_URL"], config=config)
+
+
+def equal(got, wanted):
+    assert got == wanted, "got    %r\nwanted %r" % (got, wanted)
+
+
+def includes(got, wanted):
+    """Every member that is wanted is there with that value; others may be."""
+    for name, value in wanted.items():
+        assert name in got, "%s is missing in %r" % (name, got)
+        if isinstance(value, dict) and isinstance(got[name], dict):
+            includes(got[name], value)
+        else:
+            assert got[name] == value, "%s:\ngot    %r\nwanted %r" % (name, got[name], value)
+
+
+def refused(kind, message, call, **members):
+    """The call raises exactly this exception with exactly this text. The kind is a class of client.exceptions, or a code as text."""
+    try:
+        answer = call(**members)
+    except botocore.exceptions.ClientError as error:
+        if isinstance(kind, str):
+            equal(error.response["Error"]["Code"], kind)
+        else:
+            assert type(error) is kind, "got    %r\nwanted %r" % (error, kind)
+        equal(error.response["Error"]["Message"], message)
+        return error
+    raise AssertionError("it was accepted and answered %r" % answer)
+
+
+def unique(prefix="u"):
+    return "%s-%s" % (prefix, uuid.uuid4().hex[:12])
+
+
+def listed(attributes):
+    """Attributes as a dictionary, for those that are lists of name and value."""
+    return {one["Name"]: one["Value"] for one in attributes}
+
+
+def pairs(**values):
+    """The other way. Two underscores stand for a colon."""
+    return [{"Name": name.replace("__", ":"), "Value": value} for name, value in values.items()]
+
+
+def main():
+    print(json.dumps({"scenarios": [function.__name__ for function in SCENARIOS]}), flush=True)
+    failed = False
+    for function in SCENARIOS:
+        error = ""
+        try:
+            function()
+        except BaseException:  # a scenario that ends the process is a failed one too
+            error, failed = traceback.format_exc(), True
+        print(json.dumps({"name": function.__name__, "error": error}), flush=True)
+    sys.exit(1 if failed else 0)
