@@ -1,0 +1,137 @@
+package httpd
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// gate is a listener that bounds the number of connections. When the bound is reached it closes those that are idle
+// longest; when none is idle, callers wait in the kernel's queue. Accepting therefore never fails for want of file
+// descriptors, and idle connections cannot keep others out.
+type gate struct {
+	net.Listener
+	max int
+	now func() time.Time
+
+	mu     sync.Mutex
+	freed  sync.Cond // a connection was closed or became idle, or the listener was closed
+	conns  map[*conn]struct{}
+	closed bool
+	// crowded is true while Accept waits, so that connections tell when they become idle. Otherwise they need no lock.
+	crowded atomic.Bool
+}
+
+// conn is an accepted connection.
+type conn struct {
+	net.Conn
+	gate *gate
+	idle atomic.Int64 // since when, in nanoseconds of the machine's time; 0 while busy
+	once sync.Once
+}
+
+// unbounded is more connections than a machine has memory for.
+const unbounded = 1 << 20
+
+// newGate bounds the connections of ln: to n, or to what file descriptors allow when n is 0.
+func newGate(ln net.Listener, n int, now func() time.Time) *gate {
+	if n <= 0 {
+		n = descriptors()
+	}
+	g := &gate{Listener: ln, max: n, now: now, conns: make(map[*conn]struct{})}
+	g.freed.L = &g.mu
+	return g
+}
+
+// Accept waits for a place and then for a connection.
+func (g *gate) Accept() (net.Conn, error) {
+	if err := g.place(); err != nil {
+		return nil, err
+	}
+	accepted, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: accepted, gate: g}
+	g.mu.Lock()
+	g.conns[c] = struct{}{}
+	g.mu.Unlock()
+	return c, nil
+}
+
+// place returns when one more connection may be open.
+func (g *gate) place() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for !g.closed && len(g.conns) >= g.max {
+		g.crowded.Store(true)
+		oldest := g.oldest()
+		if oldest == nil {
+			g.freed.Wait()
+			continue
+		}
+		g.mu.Unlock()
+		_ = oldest.Close() // it is gone in either case
+		g.mu.Lock()
+	}
+	g.crowded.Store(false)
+	if g.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// oldest is the connection that is idle longest, nil when all are busy.
+func (g *gate) oldest() *conn {
+	var found *conn
+	var since int64
+	for c := range g.conns {
+		if t := c.idle.Load(); t != 0 && (found == nil || t < since) {
+			found, since = c, t
+		}
+	}
+	return found
+}
+
+// watch follows the states of connections, as the server reports them.
+func (g *gate) watch(nc net.Conn, state http.ConnState) {
+	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = wrapped.NetConn()
+	}
+	c, ok := nc.(*conn)
+	if !ok {
+		return
+	}
+	if state != http.StateIdle {
+		c.idle.Store(0)
+		return
+	}
+	c.idle.Store(g.now().UnixNano())
+	if g.crowded.Load() {
+		g.mu.Lock()
+		g.freed.Broadcast()
+		g.mu.Unlock()
+	}
+}
+
+// Close closes the listener and wakes Accept.
+func (g *gate) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	g.freed.Broadcast()
+	g.mu.Unlock()
+	return g.Listener.Close()
+}
+
+// Close gives the connection's place to another.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		c.gate.mu.Lock()
+		delete(c.gate.conns, c)
+		c.gate.freed.Broadcast()
+		c.gate.mu.Unlock()
+	})
+	return c.Conn.Close()
+}

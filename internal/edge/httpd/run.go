@@ -1,0 +1,101 @@
+package httpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Run serves connections of ln until ctx ends, and returns nil after an orderly stop: /readyz says no, the listener
+// stays for Limits.Drain, then takes no more, and requests in flight are finished for up to Limits.Stop. What is not
+// finished by then is cut off, which is an error. Closing kill, which may be nil, cuts everything off at once.
+//
+// With CertFile and KeyFile it speaks TLS, and HTTP/2 where the client can.
+func (s *Server) Run(ctx context.Context, ln net.Listener, kill <-chan struct{}) error {
+	limits := s.Limits.orDefaults()
+	gate := newGate(ln, limits.Connections, s.Now)
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: limits.HeaderIn,
+		IdleTimeout:       limits.Idle,
+		WriteTimeout:      limits.Write,
+		MaxHeaderBytes:    limits.Header,
+		ConnState:         gate.watch,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // what broken clients do is no error of ours
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	serve := func() error { return srv.Serve(gate) }
+	if s.CertFile != "" {
+		pair, err := loadPair(s.CertFile, s.KeyFile, s.Now)
+		if err != nil {
+			return errors.Join(err, ln.Close())
+		}
+		pair.log = s.Log
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate}
+		serve = func() error { return srv.ServeTLS(gate, "", "") }
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- serve() }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
+	case <-kill:
+		return srv.Close()
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	return s.stop(context.WithoutCancel(ctx), srv, limits, kill)
+}
+
+// stop ends a server in order.
+func (s *Server) stop(ctx context.Context, srv *http.Server, limits Limits, kill <-chan struct{}) error {
+	if limits.Drain > 0 {
+		linger := time.NewTimer(limits.Drain)
+		defer linger.Stop()
+		select {
+		case <-linger.C:
+		case <-kill:
+			return srv.Close()
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limits.Stop)
+	defer cancel()
+	finished := make(chan error, 1)
+	go func() { finished <- srv.Shutdown(ctx) }()
+	select {
+	case err := <-finished:
+		if err != nil {
+			return errors.Join(fmt.Errorf("requests were cut off after %v: %w", limits.Stop, err), srv.Close())
+		}
+		return nil
+	case <-kill:
+		return srv.Close()
+	}
+}
+
+// RunMetrics serves the metrics on a listener of their own until ctx ends.
+func (s *Server) RunMetrics(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.Metrics.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() {
+		if err := srv.Close(); err != nil {
+			s.Log.Warn("close metrics listener", "cause", err)
+		}
+	})
+	defer stop()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics on %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
