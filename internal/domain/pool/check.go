@@ -40,7 +40,7 @@ func (s *Settings) checkTexts() error {
 		return fault.BothEmailKinds()
 	}
 	if m := s.AdminCreate.InviteSms; m != nil &&
-		(!strings.Contains(*m, "{username}") || !strings.Contains(*m, "{####}") && !s.passwordless()) {
+		(!strings.Contains(*m, "{username}") || !strings.Contains(*m, "{####}") && !s.Passwordless()) {
 		return fault.BadSmsInvitation()
 	}
 	if m := s.AdminCreate.InviteEmail; m != nil && !strings.Contains(*m, "{username}") {
@@ -75,7 +75,7 @@ func (s *Settings) checkMFA(before *Settings) error {
 		}
 		return fault.SmsNeededForMFA()
 	}
-	if s.MFA == MFAOn && (slices.Contains(s.FirstFactors, FactorEmailOTP) || slices.Contains(s.FirstFactors, FactorSmsOTP)) {
+	if s.MFA == MFAOn && s.Passwordless() {
 		return fault.OTPWithMFA()
 	}
 	return nil
@@ -92,9 +92,6 @@ func (s *Settings) checkFirstFactors() error {
 	}
 	return nil
 }
-
-// passwordless reports whether users may sign in with something else than a password.
-func (s *Settings) passwordless() bool { return len(s.FirstFactors) > 1 }
 
 // snsAlternate is the other region from which a region's pools may send text messages (documented).
 func snsAlternate(region string) string {
@@ -254,7 +251,7 @@ func (s *Settings) checkTier() error {
 		features = append(features, "Threat Protection")
 	}
 	if s.Tier == Lite {
-		if s.passwordless() {
+		if len(s.FirstFactors) > 1 { // more than the password
 			features = append(features, "Passwordless Sign-In")
 		}
 		if s.Password.History > 0 {

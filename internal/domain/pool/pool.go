@@ -214,5 +214,5 @@ func (p *Pool) KeepsOriginal(attribute string) bool {
 
 // Passwordless reports whether users may sign in by a one-time code, so that they need no password.
 func (s *Settings) Passwordless() bool {
-	return slices.Contains(s.FirstFactors, "EMAIL_OTP") || slices.Contains(s.FirstFactors, "SMS_OTP")
+	return slices.Contains(s.FirstFactors, FactorEmailOTP) || slices.Contains(s.FirstFactors, FactorSmsOTP)
 }

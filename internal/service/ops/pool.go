@@ -47,6 +47,9 @@ func (o *Pools) Register(r *dispatch.Registry) {
 //
 // Evidence: the reference page "CreateUserPool"; captured answers for the smallest pool.
 func (o *Pools) Create(ctx context.Context, c *dispatch.Call, in *api.CreateUserPoolInput) (*api.CreateUserPoolOutput, error) {
+	if err := checkNulls(c, in); err != nil {
+		return nil, err
+	}
 	settings, err := pool.New(c.Region, c.Account, poolInput(in), poolFixed(in))
 	if err != nil {
 		return nil, err
@@ -133,21 +136,24 @@ func gone(err error, absent *fault.Error) error {
 //
 // Evidence: the reference page "UpdateUserPool"; measured effects of omitted members.
 func (o *Pools) Update(ctx context.Context, c *dispatch.Call, in *api.UpdateUserPoolInput) (*api.UpdateUserPoolOutput, error) {
+	if err := checkNulls(c, in); err != nil {
+		return nil, err
+	}
 	settings, err := c.Pool.Merge(poolUpdate(in))
 	if err != nil {
 		return nil, err
 	}
-	if err := o.save(ctx, c, settings, c.Now, given(c, in)); err != nil {
+	if err := savePool(ctx, o.Store, c, settings, c.Now, given(c, in)); err != nil {
 		return nil, err
 	}
 	return &api.UpdateUserPoolOutput{}, nil
 }
 
-// save stores the pool of the call with other settings.
-func (o *Pools) save(ctx context.Context, c *dispatch.Call, s pool.Settings, modified time.Time, names []string) error {
+// savePool stores the pool of the call with other settings.
+func savePool(ctx context.Context, st store.Store, c *dispatch.Call, s pool.Settings, modified time.Time, names []string) error {
 	next := *c.Pool
 	next.Settings, next.Modified = s, modified
-	return o.Store.Update(ctx, c.Scope(""), func(tx store.Tx) error {
+	return st.Update(ctx, c.Scope(""), func(tx store.Tx) error {
 		if err := tx.Pools().Save(&next); err != nil {
 			return err
 		}
@@ -224,7 +230,7 @@ func (o *Pools) AddAttributes(ctx context.Context, c *dispatch.Call, in *api.Add
 	}
 	settings := c.Pool.Settings
 	settings.Custom = custom
-	if err := o.save(ctx, c, settings, c.Now, names); err != nil {
+	if err := savePool(ctx, o.Store, c, settings, c.Now, names); err != nil {
 		return nil, err
 	}
 	return &api.AddCustomAttributesOutput{}, nil

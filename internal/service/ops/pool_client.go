@@ -41,6 +41,9 @@ func (o *Clients) Register(r *dispatch.Registry) {
 //
 // Evidence: the reference page "CreateUserPoolClient".
 func (o *Clients) Create(ctx context.Context, c *dispatch.Call, in *api.CreateUserPoolClientInput) (*api.CreateUserPoolClientOutput, error) {
+	if err := checkNulls(c, in); err != nil {
+		return nil, err
+	}
 	generate, own := in.GenerateSecret != nil && *in.GenerateSecret, in.ClientSecret != nil
 	if err := pool.CheckSecret(generate, own); err != nil {
 		return nil, err
@@ -114,6 +117,9 @@ func (o *Clients) Describe(ctx context.Context, c *dispatch.Call, _ *api.Describ
 //
 // Evidence: the reference page "UpdateUserPoolClient".
 func (o *Clients) Update(ctx context.Context, c *dispatch.Call, in *api.UpdateUserPoolClientInput) (*api.UpdateUserPoolClientOutput, error) {
+	if err := checkNulls(c, in); err != nil {
+		return nil, err
+	}
 	wanted := clientUpdate(in)
 	if c.CustomID != "" {
 		wanted.Name = new(dispatch.CustomIDPrefix + c.CustomID)

@@ -127,6 +127,7 @@ func TestCreateUserPoolClientIsRefused(t *testing.T) {
 		l := w.ownRegion()
 		for members, text := range map[string]string{
 			`"RefreshTokenValidity":3651`:                       invalid("Invalid range for token validity."),
+			`"ReadAttributes":["email","\u0000"]`:               invalid("The value of ReadAttributes contains the null character."),
 			`"ReadAttributes":["nope"]`:                         invalid("Invalid read attributes specified while creating a client"),
 			`"AllowedOAuthScopes":["server/read"]`:              "ScopeDoesNotExistException: Invalid scope requested: server/read",
 			`"AllowedOAuthFlows":["client_credentials"]`:        "InvalidOAuthFlowException: client_credentials flow can not be selected if client does not have a client secret.",
@@ -167,6 +168,19 @@ func TestDeleteUserPoolClient(t *testing.T) {
 	})
 }
 
+func TestClientThatWentAway(t *testing.T) {
+	t.Parallel()
+	onBoth(t, nil, func(w *world) {
+		l := w.ownRegion()
+		for _, operation := range []string{"DescribeUserPoolClient", "UpdateUserPoolClient", "DeleteUserPoolClient"} {
+			id, _ := l.client("")
+			l.describe(id)
+			w.update(func(tx store.Tx) error { return tx.Clients().Delete(w.pool.ID, id) })
+			l.refused(operation, `{"UserPoolId":"$pool","ClientId":"`+id+`"}`, "ResourceNotFoundException: User pool client "+id+" does not exist.")
+		}
+	})
+}
+
 func TestClientOfAnotherPool(t *testing.T) {
 	t.Parallel()
 	onBoth(t, nil, func(w *world) {
@@ -186,7 +200,8 @@ func TestListUserPoolClients(t *testing.T) {
 			id, _ := l.client("")
 			ids = append(ids, id)
 		}
-		registered := &pool.Client{ID: "~~~", PoolID: w.pool.ID, Created: start, Modified: start, ClientSettings: pool.ClientSettings{Name: "dcr", Type: pool.RegisteredClient}}
+		last := "~" + chance.System().ClientID() // behind all others
+		registered := &pool.Client{ID: last, PoolID: w.pool.ID, Created: start, Modified: start, ClientSettings: pool.ClientSettings{Name: "dcr", Type: pool.RegisteredClient}}
 		w.update(func(tx store.Tx) error { return tx.Clients().Create(registered) })
 		item := func(id, name string) string {
 			return `{"ClientId":"` + id + `","UserPoolId":"` + w.pool.ID + `","ClientName":"` + name + `"}`
@@ -194,19 +209,19 @@ func TestListUserPoolClients(t *testing.T) {
 		ids = sorted(ids)
 		regular := item(ids[0], "web") + "," + item(ids[1], "web") + "," + item(ids[2], "web")
 		page := func(rest string) string { return l.ok("ListUserPoolClients", `{"UserPoolId":"$pool"`+rest+`}`) }
-		want.Equal(w.T, page(""), `{"UserPoolClients":[`+regular+`,`+item("~~~", "dcr")+`]}`)
+		want.Equal(w.T, page(""), `{"UserPoolClients":[`+regular+`,`+item(last, "dcr")+`]}`)
 		want.Equal(w.T, page(`,"ClientType":"REGULAR"`), `{"UserPoolClients":[`+regular+`]}`)
-		want.Equal(w.T, page(`,"ClientType":"DCR"`), `{"UserPoolClients":[`+item("~~~", "dcr")+`]}`)
+		want.Equal(w.T, page(`,"ClientType":"DCR"`), `{"UserPoolClients":[`+item(last, "dcr")+`]}`)
 
 		first := page(`,"MaxResults":3`)
 		want.Equal(w.T, withoutToken(first), `{"UserPoolClients":[`+regular+`]}`)
 		next := `,"NextToken":"` + tokenOf(first) + `"`
-		want.Equal(w.T, page(`,"MaxResults":3`+next), `{"UserPoolClients":[`+item("~~~", "dcr")+`]}`)
+		want.Equal(w.T, page(`,"MaxResults":3`+next), `{"UserPoolClients":[`+item(last, "dcr")+`]}`)
 
 		// A filtered page may be empty while there are more.
 		first = page(`,"MaxResults":3,"ClientType":"DCR"`)
-		want.Equal(w.T, withoutToken(strings.Replace(first, "[]", "[]", 1)), `{"UserPoolClients":[]}`)
-		want.Equal(w.T, page(`,"MaxResults":3,"ClientType":"DCR","NextToken":"`+tokenOf(first)+`"`), `{"UserPoolClients":[`+item("~~~", "dcr")+`]}`)
+		want.Equal(w.T, withoutToken(first), `{"UserPoolClients":[]}`)
+		want.Equal(w.T, page(`,"MaxResults":3,"ClientType":"DCR","NextToken":"`+tokenOf(first)+`"`), `{"UserPoolClients":[`+item(last, "dcr")+`]}`)
 
 		bad := invalid("Invalid nextToken specified")
 		l.refused("ListUserPoolClients", `{"UserPoolId":"$pool","MaxResults":3,"ClientType":"DCR"`+next+`}`, bad)
@@ -255,7 +270,7 @@ func TestCustomClientID(t *testing.T) {
 		answer := l.ok("CreateUserPoolClient", create("_custom_id_:"+mine))
 		want.Contains(w.T, answer, `"ClientName":"_custom_id_:`+mine+`","ClientId":"`+mine+`"`)
 		want.Equal(w.T, l.describe(mine), answer)
-		l.refused("CreateUserPoolClient", create("_custom_id_:"+mine), invalid("The custom id "+mine+" is taken, or was taken once: ids are never given out twice."))
+		l.refused("CreateUserPoolClient", create("_custom_id_:"+mine), invalid("The custom id "+mine+" is taken. The id of a deleted user pool stays taken."))
 		l.refused("CreateUserPoolClient", create("_custom_id_:a-b"), invalid("The custom id a-b does not have the form of an id."))
 		l.refused("CreateUserPoolClient", create("_custom_id_:"), invalid("2 validation errors detected: Value '' at 'clientName' failed to satisfy constraint: Member must satisfy regular "+
 			"expression pattern: [\\w\\s+=,.@-]+; Value '' at 'clientName' failed to satisfy constraint: Member must have length greater than or equal to 1"))

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -345,6 +346,8 @@ func TestCreateUserPoolIsRefused(t *testing.T) {
 				"FeatureUnavailableInTierException: The following features need to be disabled for the ESSENTIALS pricing tier configured: Threat Protection"},
 			{`"PoolName":"p","EmailConfiguration":{"SourceArn":"arn:aws:ses:us-east-1:210987654321:identity/a@example.com"}`,
 				"InvalidEmailRoleAccessPolicyException: Cognito is not allowed to use your email identity"},
+			{`"PoolName":"p","SmsConfiguration":{"SnsCallerArn":"arn:aws:iam::123456789012:role/sms","ExternalId":"a\u0000"}`,
+				invalid("The value of SmsConfiguration contains the null character.")},
 			{`"PoolName":"p","UserPoolTags":{"aws:x":"1"}`, "UserPoolTaggingException: The tag key aws:x is not valid: keys that start with aws: are reserved."},
 			{`"PoolName":"p","LambdaConfig":{"CustomSMSSender":{"LambdaVersion":"V1_0","LambdaArn":"arn:aws:lambda:us-east-1:123456789012:function:a"}}`,
 				invalid("CustomSMSSender is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig.")},
@@ -422,11 +425,11 @@ func TestCustomPoolID(t *testing.T) {
 		want.Equal(w.T, idOf(w.T, answer), id)
 		want.Contains(w.T, answer, `"UserPoolTags":{"_custom_id_":"`+id+`"}`)
 		want.Contains(w.T, answer, `"Arn":"arn:aws:cognito-idp:`+l.region+`:123456789012:userpool/`+id+`"`)
-		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken, or was taken once: ids are never given out twice."))
+		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken. The id of a deleted user pool stays taken."))
 		l.refused("CreateUserPool", tagged("mine"), invalid("The custom id mine does not have the form of an id."))
 		l.refused("CreateUserPool", tagged(""), invalid("The custom id  does not have the form of an id."))
 		l.ok("DeleteUserPool", `{"UserPoolId":"`+id+`"}`)
-		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken, or was taken once: ids are never given out twice."))
+		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken. The id of a deleted user pool stays taken."))
 	})
 }
 
@@ -585,5 +588,39 @@ func TestStaleSettingsAreMergedAgain(t *testing.T) {
 		want.Contains(w.T, answer, `"Name":"renamed"`)
 		want.Contains(w.T, answer, `"Name":"custom:a"`)
 		want.Contains(w.T, answer, `"UserPoolTags":{"a":"b"}`)
+	})
+}
+
+func TestPoolThatWentAway(t *testing.T) {
+	t.Parallel()
+	onBoth(t, nil, func(w *world) {
+		l := w.ownRegion()
+		for operation, rest := range map[string]string{"DescribeUserPool": "", "UpdateUserPool": "", "DeleteUserPool": "", "AddCustomAttributes": `,"CustomAttributes":[{"Name":"x","AttributeDataType":"String"}]`,
+			"CreateUserPoolClient": `,"ClientName":"c"`} {
+			id := l.create("")
+			l.ok("DescribeUserPool", `{"UserPoolId":"`+id+`"}`)
+			w.update(func(tx store.Tx) error { return tx.Pools().Delete(id) })
+			l.refused(operation, `{"UserPoolId":"`+id+`"`+rest+`}`, "ResourceNotFoundException: User pool "+id+" does not exist.")
+		}
+	})
+}
+
+// A change that loses every race is reported as such where the operation lists the exception.
+func TestLosingEveryRace(t *testing.T) {
+	t.Parallel()
+	onBoth(t, nil, func(w *world) {
+		reg, tries := dispatch.NewRegistry(), 0
+		dispatch.Handle(reg, api.UpdateUserPool, func(context.Context, *dispatch.Call, *api.UpdateUserPoolInput) (*api.UpdateUserPoolOutput, error) {
+			tries++
+			return nil, store.ErrStale
+		})
+		dispatch.Handle(reg, api.DeleteUserPool, func(context.Context, *dispatch.Call, *api.DeleteUserPoolInput) (*struct{}, error) {
+			return nil, store.ErrStale
+		})
+		w.pipeline.Registry = reg
+		l := w.ownRegion()
+		l.refused("UpdateUserPool", `{"UserPoolId":"$pool"}`, "ConcurrentModificationException: The resource was changed by another request at the same time. Try again.")
+		want.Equal(w.T, tries, 4)
+		l.refused("DeleteUserPool", `{"UserPoolId":"$pool"}`, "TooManyRequestsException: Rate exceeded")
 	})
 }

@@ -2,10 +2,12 @@ package ops
 
 import (
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 )
 
@@ -351,6 +353,46 @@ func given(c *dispatch.Call, in any) []string {
 		}
 	}
 	return names
+}
+
+// checkNulls refuses U+0000 anywhere in a request: not every database can keep it. The fault names the member.
+func checkNulls(c *dispatch.Call, in any) error {
+	v := reflect.ValueOf(in).Elem()
+	for i, m := range c.Spec.In.Members {
+		if hasNull(v.Field(i)) {
+			return fault.NullCharacter(m.Name)
+		}
+	}
+	return nil
+}
+
+// hasNull reports whether a text in the value, however deep, holds U+0000.
+func hasNull(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return strings.ContainsRune(v.String(), 0)
+	case reflect.Pointer:
+		return !v.IsNil() && hasNull(v.Elem())
+	case reflect.Slice:
+		for i := range v.Len() {
+			if hasNull(v.Index(i)) {
+				return true
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if hasNull(it.Key()) || hasNull(it.Value()) {
+				return true
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if hasNull(v.Field(i)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // present is the map, empty where there is none.

@@ -24,6 +24,9 @@ func (o *Tags) Register(r *dispatch.Registry) {
 //
 // Evidence: the reference page "TagResource".
 func (o *Tags) Tag(ctx context.Context, c *dispatch.Call, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
+	if err := checkNulls(c, in); err != nil {
+		return nil, err
+	}
 	tags, err := c.Pool.AddTags(in.Tags)
 	if err != nil {
 		return nil, err
@@ -38,6 +41,9 @@ func (o *Tags) Tag(ctx context.Context, c *dispatch.Call, in *api.TagResourceInp
 //
 // Evidence: the reference page "UntagResource".
 func (o *Tags) Untag(ctx context.Context, c *dispatch.Call, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
+	if err := checkNulls(c, in); err != nil {
+		return nil, err
+	}
 	if err := o.save(ctx, c, c.Pool.RemoveTags(in.TagKeys), slices.Sorted(slices.Values(in.TagKeys))); err != nil {
 		return nil, err
 	}
@@ -46,14 +52,9 @@ func (o *Tags) Untag(ctx context.Context, c *dispatch.Call, in *api.UntagResourc
 
 // save stores the pool of the call with other tags. Its date of modification stays (unconfirmed).
 func (o *Tags) save(ctx context.Context, c *dispatch.Call, tags map[string]string, names []string) error {
-	next := *c.Pool
-	next.Tags = tags
-	return o.Store.Update(ctx, c.Scope(""), func(tx store.Tx) error {
-		if err := tx.Pools().Save(&next); err != nil {
-			return err
-		}
-		return tx.Journal().Add(c.Entry(c.Pool.ID, "", names...))
-	})
+	settings := c.Pool.Settings
+	settings.Tags = tags
+	return savePool(ctx, o.Store, c, settings, c.Pool.Modified, names)
 }
 
 // List shows the tags of a pool.

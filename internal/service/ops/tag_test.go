@@ -23,6 +23,9 @@ func TestTags(t *testing.T) {
 		want.Contains(w.T, answer, `"UserPoolTags":{"b":"","c":"3"}`)
 		want.Contains(w.T, answer, `"LastModifiedDate":1767323045.678`)
 
+		l.refused("TagResource", "{"+arn+`,"Tags":{"a\u0000":""}}`, invalid("The value of Tags contains the null character."))
+		l.refused("TagResource", "{"+arn+`,"Tags":{"a":"\u0000"}}`, invalid("The value of Tags contains the null character."))
+		l.refused("UntagResource", "{"+arn+`,"TagKeys":["a","\u0000"]}`, invalid("The value of TagKeys contains the null character."))
 		l.refused("TagResource", "{"+arn+`,"Tags":{"aws:x":"1"}}`, invalid("The tag key aws:x is not valid: keys that start with aws: are reserved."))
 		l.refused("TagResource", "{"+arn+`,"Tags":{"":"1"}}`, invalid("1 validation error detected: Value '{=1}' at 'tags' failed to satisfy constraint: "+
 			"Map keys must satisfy constraint: [Member must have length less than or equal to 128, Member must have length greater than or equal to 1]"))
