@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -9,7 +10,7 @@ import (
 )
 
 // gate is a listener that bounds the number of connections. When the bound is reached it closes those that are idle
-// longest; when none is idle, callers wait in the kernel's queue. Accepting therefore never fails for want of file
+// longest to make room for new ones; when none is idle, those wait. Accepting therefore never fails for want of file
 // descriptors, and idle connections cannot keep others out.
 type gate struct {
 	net.Listener
@@ -45,24 +46,21 @@ func newGate(ln net.Listener, n int, now func() time.Time) *gate {
 	return g
 }
 
-// Accept waits for a place and then for a connection.
+// Accept waits for a connection, and then for a place for it.
 func (g *gate) Accept() (net.Conn, error) {
-	if err := g.place(); err != nil {
-		return nil, err
-	}
 	accepted, err := g.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{Conn: accepted, gate: g}
-	g.mu.Lock()
-	g.conns[c] = struct{}{}
-	g.mu.Unlock()
+	if !g.admit(c) {
+		return nil, errors.Join(net.ErrClosed, accepted.Close())
+	}
 	return c, nil
 }
 
-// place returns when one more connection may be open.
-func (g *gate) place() error {
+// admit returns true when the connection has a place, false when the listener was closed meanwhile.
+func (g *gate) admit(c *conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for !g.closed && len(g.conns) >= g.max {
@@ -78,9 +76,10 @@ func (g *gate) place() error {
 	}
 	g.crowded.Store(false)
 	if g.closed {
-		return net.ErrClosed
+		return false
 	}
-	return nil
+	g.conns[c] = struct{}{}
+	return true
 }
 
 // oldest is the connection that is idle longest, nil when all are busy.

@@ -7,6 +7,7 @@
 package httpd
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -49,7 +50,8 @@ type Server struct {
 	// Ready reports why the server cannot serve, nil when it can; a nil Ready is always ready. It is asked by /readyz,
 	// which tells the caller no reason.
 	Ready func() error
-	// Console answers below /_poolhouse/, nil: nothing does.
+	// Console answers below /_poolhouse/, nil: nothing does. It is called for pages of this server and this machine
+	// only, and bodies that it reads are bounded in size and time.
 	Console http.Handler
 	// RequestID draws a UUID.
 	RequestID func() string
@@ -213,6 +215,14 @@ func (x *exchange) console() {
 		x.fault(http.StatusBadRequest, fault.CrossOrigin())
 	default:
 		watched := &watcher{exchange: x, ResponseWriter: x.w}
+		if x.r.ContentLength != 0 {
+			x.r.Body = http.MaxBytesReader(watched, x.r.Body, x.limits.Body)
+			if err := http.NewResponseController(x.w).SetReadDeadline(x.start.Add(x.limits.Write)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				x.cause = err
+				x.refuse(http.StatusInternalServerError)
+				return
+			}
+		}
 		x.Console.ServeHTTP(watched, x.r)
 		if x.status == 0 {
 			x.status = http.StatusOK // the library sends that when a page writes nothing
