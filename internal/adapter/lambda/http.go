@@ -33,7 +33,7 @@ type hook struct {
 func (h *hook) invoke(ctx context.Context, c *trigger.Call) ([]byte, error) {
 	header := http.Header{functionHeader: {c.ARN}, sourceHeader: {c.PoolARN}, accountHeader: {c.Account}}
 	if !h.secret.IsZero() {
-		header.Set(webhook.SignatureHeader, webhook.Sign(h.secret, h.real.Now(), []byte(c.ARN), []byte(c.PoolARN), c.Event))
+		header.Set(webhook.SignatureHeader, webhook.Sign([]byte(h.secret.Reveal()), h.real.Now(), []byte(c.ARN), []byte(c.PoolARN), c.Event))
 	}
 	answer, err := webhook.Post(ctx, h.client, h.url, header, c.Event, answerLimit)
 	if errors.Is(err, webhook.ErrTooLarge) {

@@ -58,7 +58,7 @@ func (w *Webhook) Send(ctx context.Context, m *message.Message) (message.Receipt
 	}
 	header := http.Header{"Idempotency-Key": {m.ID}}
 	if !w.Secret.IsZero() {
-		header.Set(webhook.SignatureHeader, webhook.Sign(w.Secret, w.Real.Now(), body))
+		header.Set(webhook.SignatureHeader, webhook.Sign([]byte(w.Secret.Reveal()), w.Real.Now(), body))
 	}
 	answer, err := webhook.Post(ctx, w.Client, w.URL, header, body, answerLimit)
 	if err != nil {

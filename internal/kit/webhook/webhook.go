@@ -16,8 +16,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"github.com/poolhouse/poolhouse/internal/kit/secret"
 )
 
 // SignatureHeader carries the signature of a post, as Sign makes it.
@@ -46,9 +44,9 @@ func NewClient() *http.Client {
 
 // Sign is "t=<seconds since 1970>,v1=<hex>": the HMAC-SHA-256 of the time as it stands there and the parts, joined by
 // dots. A receiver recomputes it and refuses old times.
-func Sign(key secret.Text, at time.Time, parts ...[]byte) string {
+func Sign(key []byte, at time.Time, parts ...[]byte) string {
 	t := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(key.Reveal()))
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(t))
 	for _, part := range parts {
 		mac.Write([]byte{'.'})
