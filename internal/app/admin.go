@@ -19,6 +19,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/console"
 )
 
 // Admin is what an operator does beside the API. It has two forms: one works on the database, the other asks the server that has
@@ -308,11 +309,7 @@ func OpenAdmin(ctx context.Context, s config.Storage) (Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	var offset time.Duration
-	err = st.View(ctx, func(v store.View) (err error) {
-		offset, err = clockOffset(v.Settings())
-		return err
-	})
+	offset, err := console.LoadOffset(ctx, st)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

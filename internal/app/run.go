@@ -27,6 +27,10 @@ func (a *App) Run(ctx context.Context, ready func() error) error {
 	if a.metrics != nil {
 		start(func() error { return a.server.RunMetrics(ctx, a.metrics) })
 	}
+	// The worker outlives the door, or messages of the last requests would wait for the next start.
+	work, rest := context.WithCancel(context.WithoutCancel(ctx))
+	var worker sync.WaitGroup
+	worker.Go(func() { a.outbox.Run(work) })
 	if err := a.announce(ready); err != nil {
 		failures <- err
 		stop()
@@ -37,6 +41,8 @@ func (a *App) Run(ctx context.Context, ready func() error) error {
 		stop()
 	}
 	group.Wait()
+	rest()
+	worker.Wait()
 	close(failures)
 	errs := []error{a.store.Err()}
 	for err := range failures {

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/poolhouse/poolhouse/api"
@@ -23,10 +25,13 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/page"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/kit/webhook"
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/console"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/jobs"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
 	"github.com/poolhouse/poolhouse/internal/service/ops"
 )
@@ -42,6 +47,7 @@ type parts struct {
 	messages *messages.Messages
 	pipeline *dispatch.Pipeline
 	pages    *page.Sealer
+	outbox   *jobs.Outbox
 	server   *httpd.Server
 }
 
@@ -134,6 +140,9 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 
+	a.outbox = jobs.NewOutbox(a.store, a.messages, a.clock, a.real, a.log)
+	a.messages.Wake = a.outbox.Wake
+
 	limits, err := limiter(&c.Limits, a.real)
 	if err != nil {
 		return err
@@ -163,12 +172,25 @@ func (a *App) edge() error {
 		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit},
 		CertFile: c.TLSCert, KeyFile: c.TLSKey,
 	}
+	if a.o.Dev {
+		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Log: a.log}).Handler()
+		if err != nil {
+			return err
+		}
+		a.server.Console = pages
+		if a.o.AllowRemote {
+			a.server.Console = forHolder(secret.New(a.dev.Token), pages)
+		}
+	}
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil {
 			return fmt.Errorf("public-url: %w", err)
 		}
 		a.server.PublicURL = u
+	}
+	if c.MetricsListen != "" {
+		a.server.Metrics = httpd.NewMetrics(readings(a.store)...)
 	}
 	for _, network := range c.TrustProxies {
 		prefix, err := netip.ParsePrefix(network)
@@ -178,6 +200,43 @@ func (a *App) edge() error {
 		a.server.TrustedProxies = append(a.server.TrustedProxies, prefix)
 	}
 	return nil
+}
+
+// forHolder lets through who knows the token: as a bearer, or in a browser as the password of any name.
+func forHolder(token secret.Text, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			_, given, _ = r.BasicAuth()
+		}
+		if !token.Equal(secret.New(given)) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Poolhouse, password: the bearer token"`)
+			http.Error(w, "This server wants its bearer token, which it printed at its start.", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readings are the store's numbers for the metrics.
+func readings(s *sqlstore.Store) []httpd.Reading {
+	counter := func(name, help string, value func(sqlstore.Stats) uint64) httpd.Reading {
+		return httpd.Reading{Name: name, Help: help, Counter: true, Value: func() float64 { return float64(value(s.Stats())) }}
+	}
+	gauge := func(name, help string, value func(sqlstore.Stats) float64) httpd.Reading {
+		return httpd.Reading{Name: name, Help: help, Value: func() float64 { return value(s.Stats()) }}
+	}
+	return []httpd.Reading{
+		counter("poolhouse_store_views_total", "Read transactions.", func(st sqlstore.Stats) uint64 { return st.Views }),
+		counter("poolhouse_store_updates_total", "Write transactions, committed or refused by their function.", func(st sqlstore.Stats) uint64 { return st.Updates }),
+		counter("poolhouse_store_groups_total", "Commits on SQLite; updates by groups is the mean size of a group.", func(st sqlstore.Stats) uint64 { return st.Groups }),
+		counter("poolhouse_store_retries_total", "Transactions that were run again on PostgreSQL.", func(st sqlstore.Stats) uint64 { return st.Retries }),
+		counter("poolhouse_store_checkpoints_total", "Checkpoints of SQLite's log.", func(st sqlstore.Stats) uint64 { return st.Checkpoints }),
+		gauge("poolhouse_store_log_pages", "Pages in SQLite's log that are not in the file yet.", func(st sqlstore.Stats) float64 { return float64(st.LogPages) }),
+		gauge("poolhouse_store_waiting", "Updates that wait for SQLite's writer.", func(st sqlstore.Stats) float64 { return float64(st.Waiting) }),
+		gauge("poolhouse_store_fsync_seconds", "What one fsync took when the database was opened.", func(st sqlstore.Stats) float64 { return st.Fsync.Seconds() }),
+		gauge("poolhouse_store_connections", "Open connections to PostgreSQL.", func(st sqlstore.Stats) float64 { return float64(st.Connections) }),
+	}
 }
 
 // readyLimit is how long the database may take to answer a probe.
@@ -264,7 +323,6 @@ type devKey struct {
 const (
 	settingPages = "page-key"
 	settingDev   = "dev-key"
-	settingClock = "clock-offset"
 )
 
 // load reads the server's own settings, and makes those that are missing.
@@ -272,7 +330,6 @@ func (a *App) load(ctx context.Context) error {
 	pageKey := chance.System().Bytes(32)
 	id, text := a.chance.AccessKey()
 	drawn := devKey{ID: id, Secret: text, Token: "phk_" + a.chance.Token(32)}
-	var offset time.Duration
 	err := a.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
 		key, err := keep(tx.Settings(), settingPages, pageKey)
 		if err != nil {
@@ -282,14 +339,16 @@ func (a *App) load(ctx context.Context) error {
 			return err
 		}
 		a.dev, err = keep(tx.Settings(), settingDev, drawn)
-		if err != nil {
-			return err
-		}
-		offset, err = clockOffset(tx.Settings())
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read the server's settings: %w", err)
+	}
+	var offset time.Duration
+	if a.o.Dev {
+		if offset, err = console.LoadOffset(ctx, a.store); err != nil {
+			return err
+		}
 	}
 	a.clock = clock.NewMovable(a.real, offset)
 	return nil
@@ -312,34 +371,4 @@ func keep[T any](s store.Settings, name string, value T) (T, error) {
 		return value, fmt.Errorf("setting %s: %w", name, err)
 	}
 	return kept, nil
-}
-
-// clockOffset is how far a development server's clock was moved.
-func clockOffset(s store.SettingReader) (time.Duration, error) {
-	text, err := s.Get(settingClock)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	var d time.Duration
-	if err := json.Unmarshal(text, &d); err != nil {
-		return 0, fmt.Errorf("setting %s: %w", settingClock, err)
-	}
-	return d, nil
-}
-
-// Advance moves the clock of a development server forward, for good.
-func (a *App) Advance(ctx context.Context, d time.Duration) (time.Time, error) {
-	if !a.o.Dev {
-		return time.Time{}, errors.New("only a development server's clock can be moved")
-	}
-	offset := a.clock.Advance(d)
-	text, err := json.Marshal(offset)
-	if err != nil {
-		return time.Time{}, err
-	}
-	err = a.store.Update(ctx, store.Scope{}, func(tx store.Tx) error { return tx.Settings().Put(settingClock, text) })
-	return a.clock.Now(), err
 }
