@@ -163,10 +163,12 @@ func (m *Messages) Flush(ctx context.Context, c *dispatch.Call, p *pool.Pool, r 
 	waiting := false
 	for _, msg := range inOrder(msgs) {
 		s, err := m.handle(ctx, c, p, r, msg)
-		// What is no fault is a caller who gave up halfway: the change is committed and the worker goes on, so that
-		// an error here would only make the caller repeat what is done.
+		// What is no fault is a caller who gave up halfway, or a defect of ours: the change is committed and the worker
+		// goes on, so that an error here would only make the caller repeat what is done.
 		if _, isFault := errors.AsType[*fault.Error](err); isFault && first == nil {
 			first = err
+		} else if err != nil && !isFault && ctx.Err() == nil {
+			m.Log.ErrorContext(ctx, "message left for later", "message", msg.ID, "request", c.RequestID, "pool", p.ID, "error", err)
 		}
 		if s.changed {
 			steps = append(steps, s)
