@@ -8,7 +8,6 @@ package message
 
 import (
 	"context"
-	"errors"
 
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -86,13 +85,3 @@ func (r *Refusal) Error() string {
 }
 
 func (r *Refusal) Unwrap() error { return r.Cause }
-
-// Absent is the sender of a server that has none: every message stays queued until the operator gives it one.
-type Absent struct {
-	Hint string // what to set, such as "set smtp-address"
-}
-
-// Send always fails, and may be tried again.
-func (a Absent) Send(context.Context, *Message) (Receipt, error) {
-	return Receipt{}, errors.New("nothing to send with: " + a.Hint)
-}

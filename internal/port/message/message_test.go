@@ -22,12 +22,3 @@ func TestRefusal(t *testing.T) {
 		}
 	}
 }
-
-// Without a sender a message waits; it is not refused.
-func TestAbsent(t *testing.T) {
-	t.Parallel()
-	_, err := message.Absent{Hint: "set smtp-address"}.Send(t.Context(), &message.Message{})
-	if _, refused := errors.AsType[*message.Refusal](err); err == nil || refused || err.Error() != "nothing to send with: set smtp-address" {
-		t.Errorf("got %v", err)
-	}
-}
