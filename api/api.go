@@ -117,14 +117,18 @@ func (s *Shape) Member(name string) int {
 }
 
 // Pattern is a regular expression of the model, anchored to the whole value. Patterns that are one character
-// class, which is nearly all of them, are matched without a regular expression.
+// class, which is nearly all of them, are matched without a regular expression, and so is that of pool ids.
 type Pattern struct {
 	Text  string // as the service prints it
 	class *class
-	tail  string // a suffix that must not stand at the end (the one look-behind of the model)
-	expr  string
-	once  sync.Once
-	re    *regexp.Regexp
+	// last and rest are the end of a pattern of the form `[...]+x[...]+`, whose x is not in the second class: so the
+	// last x of the value is the one that counts.
+	last byte
+	rest *class
+	tail string // a suffix that must not stand at the end (the one look-behind of the model)
+	expr string
+	once sync.Once
+	re   *regexp.Regexp
 }
 
 // class is a set of characters, repeated: `[...]+` or `[...]*`.
@@ -139,6 +143,10 @@ type class struct {
 func (p *Pattern) Match(s string) bool {
 	if p.tail != "" && strings.HasSuffix(s, p.tail) {
 		return false
+	}
+	if p.rest != nil {
+		i := strings.LastIndexByte(s, p.last)
+		return i > 0 && i < len(s)-1 && p.class.match(s[:i]) && p.rest.match(s[i+1:])
 	}
 	if p.class != nil {
 		return p.class.match(s)

@@ -20,8 +20,7 @@ func patternExpr(text string) (string, error) {
 		return strings.TrimSuffix(p, "}") + fmt.Sprintf(", tail: %q}", tail), nil
 	}
 	expr := `^(?:` + strings.TrimSuffix(strings.TrimPrefix(text, "^"), "$") + `)$`
-	re, err := regexp.Compile(expr)
-	if err != nil {
+	if _, err := regexp.Compile(expr); err != nil {
 		return "", err
 	}
 	parsed, err := syntax.Parse(strings.TrimSuffix(strings.TrimPrefix(text, "^"), "$"), syntax.Perl)
@@ -29,33 +28,60 @@ func patternExpr(text string) (string, error) {
 		return "", err
 	}
 	parsed = parsed.Simplify()
-	repeated := (parsed.Op == syntax.OpPlus || parsed.Op == syntax.OpStar) && parsed.Sub[0].Op == syntax.OpCharClass
-	if !repeated {
+	if parsed.Op == syntax.OpConcat && len(parsed.Sub) == 3 {
+		x := parsed.Sub[1]
+		first, ok := classExpr(parsed.Sub[0], text)
+		rest, ok2 := classExpr(parsed.Sub[2], text)
+		if ok && ok2 && x.Op == syntax.OpLiteral && len(x.Rune) == 1 && x.Rune[0] < 128 && x.Flags&syntax.FoldCase == 0 && !inClass(parsed.Sub[2], x.Rune[0]) {
+			return fmt.Sprintf("&Pattern{Text: %q, class: %s, last: %q, rest: %s}", text, first, x.Rune[0], rest), nil
+		}
+	}
+	class, ok := classExpr(parsed, text)
+	if !ok {
 		return fmt.Sprintf("&Pattern{Text: %q, expr: %q}", text, expr), nil
+	}
+	return fmt.Sprintf("&Pattern{Text: %q, class: %s}", text, class), nil
+}
+
+// classExpr is the Go literal of one repeated character class.
+func classExpr(re *syntax.Regexp, text string) (string, bool) {
+	if re.Op != syntax.OpPlus && re.Op != syntax.OpStar || re.Sub[0].Op != syntax.OpCharClass {
+		return "", false
 	}
 	var ascii []string
 	for c := range rune(128) {
-		if re.MatchString(string(c)) {
+		if inClass(re, c) {
 			ascii = append(ascii, fmt.Sprintf("%d: true", c))
 		}
 	}
-	var others []string
 	all := true
 	for _, r := range []rune{0x80, 0xa0, 0x2028, 0x3000, 0xe000, 0x378, 0x10ffff} { // controls, separators, private use, unassigned
-		all = all && re.MatchString(string(r))
+		all = all && inClass(re, r)
 	}
+	var others []string
 	if !all {
 		for _, table := range []string{"L", "M", "S", "N", "P", "Z"} {
 			if strings.Contains(text, `\p{`+table+`}`) {
 				others = append(others, "unicode."+table)
 			}
 		}
-		if r, ok := differ(parsed.Sub[0].Rune, others); ok {
-			return "", fmt.Errorf("pattern %s: the expression and the tables differ at %U", text, r)
+		if _, ok := differ(re.Sub[0].Rune, others); ok {
+			return "", false
 		}
 	}
-	return fmt.Sprintf("&Pattern{Text: %q, class: &class{ascii: [128]bool{%s}, others: []*unicode.RangeTable{%s}, all: %t, empty: %t}}",
-		text, strings.Join(ascii, ", "), strings.Join(others, ", "), all, re.MatchString("")), nil
+	return fmt.Sprintf("&class{ascii: [128]bool{%s}, others: []*unicode.RangeTable{%s}, all: %t, empty: %t}",
+		strings.Join(ascii, ", "), strings.Join(others, ", "), all, re.Op == syntax.OpStar), true
+}
+
+// inClass reports whether a repeated character class has the character.
+func inClass(re *syntax.Regexp, c rune) bool {
+	ranges := re.Sub[0].Rune
+	for i := 0; i < len(ranges); i += 2 {
+		if ranges[i] <= c && c <= ranges[i+1] {
+			return true
+		}
+	}
+	return false
 }
 
 // differ finds a character beyond ASCII on which the ranges of an expression's class and the tables disagree.
