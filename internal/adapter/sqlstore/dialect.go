@@ -100,15 +100,15 @@ func postgresFailure(err error) failure {
 	if errors.Is(err, pgx.ErrTxCommitRollback) {
 		return again
 	}
+	if errors.Is(err, context.DeadlineExceeded) { // the run took too long
+		return busy
+	}
 	var network net.Error
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.Timeout(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		strings.Contains(err.Error(), "conn closed") {
 		return away
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return busy
 	}
 	return broken
 }

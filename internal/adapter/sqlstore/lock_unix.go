@@ -19,3 +19,7 @@ func lockFile(f *os.File) error {
 	}
 	return err
 }
+
+// unlockFile releases the lock. Closing would do so too, but for a child process that is just being started and holds
+// the same open file until it executes its program.
+func unlockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

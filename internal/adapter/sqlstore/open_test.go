@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -461,4 +463,33 @@ func TestStoredDocuments(t *testing.T) {
 	want.NoError(t, s.db.QueryRowContext(t.Context(), `SELECT attributes, pending FROM users`).Scan(&attributes, &pending))
 	want.Equal(t, attributes, `{"custom:tier":"gold","email":"jane@example.com","email_verified":"true"}`)
 	want.Equal(t, pending, `{"email":{"Value":"x","Requested":1793620800000}}`)
+
+	stored, err := os.ReadFile("testdata/members.txt")
+	want.NoError(t, err)
+	have := append(members("pool", reflect.TypeFor[pool.Settings]()), members("client", reflect.TypeFor[pool.ClientSettings]())...)
+	for line := range strings.Lines(string(stored)) {
+		line = strings.TrimSuffix(line, "\n")
+		want.True(t, slices.Contains(have, line), "databases have %q: a member may be added, and keeps its name and type", line)
+	}
+	for _, line := range have {
+		want.True(t, strings.Contains(string(stored), line+"\n"), "testdata/members.txt lacks the new member %q", line)
+	}
+}
+
+// members lists the members of a stored document with their types.
+func members(path string, t reflect.Type) (lines []string) {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return members(path, t.Elem())
+	case reflect.Slice:
+		return members(path+"[]", t.Elem())
+	case reflect.Map:
+		return members(path+"{}", t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			lines = append(lines, members(path+"."+t.Field(i).Name, t.Field(i).Type)...)
+		}
+		return lines
+	}
+	return []string{path + " " + t.Kind().String()}
 }

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
-	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/testing/pgtest"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
@@ -65,38 +63,4 @@ func samplePool(id string) *pool.Pool {
 func sampleUser(p *pool.Pool, sub, name string) *user.Record {
 	return &user.Record{PoolID: p.ID, Sub: sub, Username: name, Created: noon, Modified: noon, Status: user.Confirmed, Enabled: true,
 		Attributes: map[string]string{"email": name + "@example.com", "email_verified": "true", "custom:tier": "gold"}}
-}
-
-func TestSmoke(t *testing.T) {
-	t.Parallel()
-	each(t, Options{Twice: true}, func(t *testing.T, s *Store) {
-		p := samplePool("eu-west-1_AAAAAAAAA")
-		u := sampleUser(p, "34c84488-e0e1-70ae-d2ee-991ad1a898c8", "jane")
-		want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
-			if err := tx.Pools().Create(p); err != nil {
-				return err
-			}
-			return tx.Users().Create(p, u)
-		}))
-		want.NoError(t, s.Update(t.Context(), store.Scope{Pool: p, Login: "jane"}, func(tx store.Tx) error {
-			before, err := tx.Users().ByLogin(p, "jane@example.com")
-			if err != nil {
-				return err
-			}
-			after := before.Clone()
-			after.Attributes["email"] = "x@y.z"
-			if err := tx.Users().Save(p, before, after); err != nil {
-				return err
-			}
-			return tx.Journal().Add(store.Entry{RequestID: "r1", Time: noon, Operation: "AdminUpdateUserAttributes", Names: []string{"email"}})
-		}))
-		want.NoError(t, s.View(context.Background(), func(v store.View) error {
-			got, err := v.Users().ByLogin(p, "x@y.z")
-			if err != nil {
-				return err
-			}
-			want.Equal(t, got.Attributes["email"], "x@y.z")
-			return nil
-		}))
-	})
 }

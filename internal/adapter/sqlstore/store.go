@@ -345,7 +345,7 @@ func (s *Store) Close() (err error) {
 			errs = append(errs, s.db.Close())
 		}
 		if s.owner != nil {
-			errs = append(errs, s.owner.Close())
+			errs = append(errs, unlockFile(s.owner), s.owner.Close())
 		}
 		err = errors.Join(errs...)
 	})
