@@ -1,0 +1,219 @@
+// Package poolhousetest starts a Cognito user-pool server inside a Go test:
+//
+//	func TestSignUp(t *testing.T) {
+//		server := poolhousetest.Start(t)
+//		client := cognitoidentityprovider.New(cognitoidentityprovider.Options{
+//			BaseEndpoint: aws.String(server.Endpoint),
+//			Region:       server.Region,
+//			Credentials:  credentials.NewStaticCredentialsProvider(server.AccessKeyID, server.SecretAccessKey, ""),
+//		})
+//		// ... let the code under test send a code to jane@example.com ...
+//		code := server.LastCode("jane@example.com")
+//		server.Advance(25 * time.Hour) // and now it has expired
+//	}
+//
+// Each server is alone: it has a database of its own, which keeps nothing, a port of its own on 127.0.0.1, and a clock of its own.
+// Tests with servers may run in parallel. What the server can do is that of `poolhouse dev`.
+package poolhousetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app"
+	"github.com/poolhouse/poolhouse/internal/config"
+)
+
+// Server is a running server. Its fields say how to reach it.
+type Server struct {
+	Endpoint        string // http://127.0.0.1:PORT
+	AccessKeyID     string
+	SecretAccessKey string
+	Bearer          string // token for the plain dialect; empty without VerifySignatures
+	Region          string
+
+	t      testing.TB
+	client *http.Client
+}
+
+// Option changes a server that is about to start.
+type Option func(*app.Options)
+
+// Region is that of requests which name none, and the prefix of pool ids; us-east-1 without it.
+func Region(region string) Option {
+	return func(o *app.Options) { o.Config.Region = region }
+}
+
+// Apply makes the pools, clients and users of a file, as --apply does.
+func Apply(path string) Option {
+	return func(o *app.Options) { o.Config.Apply = path }
+}
+
+// Trigger runs a target for a function's ARN, or for all others with the ARN "*": a URL, lambda, or cmd: and a command line.
+func Trigger(arn, target string) Option {
+	return func(o *app.Options) {
+		if o.Config.Triggers.Triggers == nil {
+			o.Config.Triggers.Triggers = map[string]string{}
+		}
+		o.Config.Triggers.Triggers[arn] = target
+	}
+}
+
+// Seed makes ids, keys and codes the same for the same n in the same order of calls.
+func Seed(n uint64) Option {
+	return func(o *app.Options) { o.Seed = &n }
+}
+
+// VerifySignatures makes the server check every signature against the server's key, as production does. Without it any key will do.
+func VerifySignatures() Option {
+	return func(o *app.Options) { o.AllowRemote = true }
+}
+
+// patience is how long things may take that take no time.
+const patience = 10 * time.Second
+
+// Start starts a server that stops at the end of the test and its subtests. It fails the test when it cannot. What the server warns
+// about is in the test's output.
+func Start(t testing.TB, options ...Option) *Server {
+	t.Helper()
+	o := app.Options{Config: config.Defaults(), Dev: true, Ephemeral: true, Log: t.Output()}
+	o.Config.Listen = "127.0.0.1:0"
+	o.Config.LogLevel = "warn"
+	for _, option := range options {
+		option(&o)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	a, err := app.New(ctx, o)
+	if err != nil {
+		stop()
+		t.Fatalf("start a poolhouse server: %v", err)
+	}
+	started, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- a.Run(ctx, func() error {
+			close(started)
+			return nil
+		})
+	}()
+	s := &Server{t: t, client: &http.Client{Timeout: patience, Transport: &http.Transport{}}}
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("stop the poolhouse server: %v", err)
+		}
+		if err := a.Close(); err != nil {
+			t.Errorf("close the poolhouse server: %v", err)
+		}
+	})
+	select {
+	case <-started:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("start a poolhouse server: %v", err)
+	}
+	ready := a.Ready()
+	s.Endpoint, s.Region, s.Bearer = ready.Endpoint, ready.Region, ready.Bearer
+	s.AccessKeyID, s.SecretAccessKey = ready.AccessKeyID, ready.SecretAccessKey
+	return s
+}
+
+// Message is an e-mail or SMS that the server would have sent.
+type Message struct {
+	ID       string    `json:"id"`
+	Pool     string    `json:"pool"`
+	Username string    `json:"username"`
+	Source   string    `json:"source"` // why it was sent: CustomMessage_UpdateUserAttribute, ...
+	Medium   string    `json:"medium"` // EMAIL or SMS
+	To       string    `json:"to"`
+	Subject  string    `json:"subject"`
+	Body     string    `json:"body"`
+	Code     string    `json:"code"` // the code or temporary password in Body
+	At       time.Time `json:"at"`   // by the server's clock
+}
+
+// Messages returns what was sent to an e-mail address or phone number, or to anybody when to is empty, the newest first. Messages
+// come a moment after the call that causes them: see LastCode.
+func (s *Server) Messages(to string) []Message {
+	s.t.Helper()
+	var inbox struct{ Messages []Message }
+	s.ask(http.MethodGet, "/_poolhouse/inbox.json?"+url.Values{"to": {to}}.Encode(), "", &inbox)
+	return inbox.Messages
+}
+
+// LastCode returns the newest code that was sent to an e-mail address or phone number. It waits for one, and fails the test when none
+// comes.
+func (s *Server) LastCode(to string) string {
+	s.t.Helper()
+	return s.LastMessage(to).Code
+}
+
+// LastMessage returns the newest message to an e-mail address or phone number. It waits for one, and fails the test when none comes.
+func (s *Server) LastMessage(to string) Message {
+	s.t.Helper()
+	late := time.After(patience)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if list := s.Messages(to); len(list) > 0 {
+			return list[0]
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			s.t.Fatalf("no message to %s came within %s", to, patience)
+		}
+	}
+}
+
+// Now is the present instant by the server's clock.
+func (s *Server) Now() time.Time {
+	s.t.Helper()
+	var clock struct{ Now time.Time }
+	s.ask(http.MethodGet, "/_poolhouse/clock", "", &clock)
+	return clock.Now
+}
+
+// Advance moves the server's clock forward and returns the instant that it shows then: codes expire, while signatures and time-outs,
+// which go by real time, do not notice.
+func (s *Server) Advance(d time.Duration) time.Time {
+	s.t.Helper()
+	var clock struct{ Now time.Time }
+	s.ask(http.MethodPost, "/_poolhouse/clock", fmt.Sprintf(`{"advance":%q}`, d), &clock)
+	return clock.Now
+}
+
+func (s *Server) ask(method, path, body string, into any) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, s.Endpoint+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatalf("ask the poolhouse server: %v", err)
+	}
+	if s.Bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+s.Bearer)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatalf("ask the poolhouse server: %v", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("ask the poolhouse server: %v", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s %s: %s %s", method, path, resp.Status, text)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		s.t.Fatalf("%s %s: %v in %s", method, path, err, text)
+	}
+}

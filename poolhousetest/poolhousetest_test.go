@@ -1,0 +1,112 @@
+package poolhousetest_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	cognito "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/poolhouse/poolhouse/internal/testing/want"
+	"github.com/poolhouse/poolhouse/poolhousetest"
+)
+
+func connect(s *poolhousetest.Server) *cognito.Client {
+	return cognito.New(cognito.Options{
+		BaseEndpoint: aws.String(s.Endpoint),
+		Region:       s.Region,
+		Credentials:  credentials.NewStaticCredentialsProvider(s.AccessKeyID, s.SecretAccessKey, ""),
+	})
+}
+
+// TestExample is what a user of the package writes.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	server := poolhousetest.Start(t)
+	client := connect(server)
+	pool, err := client.CreateUserPool(t.Context(), &cognito.CreateUserPoolInput{
+		PoolName:               aws.String("example"),
+		AutoVerifiedAttributes: []types.VerifiedAttributeType{types.VerifiedAttributeTypeEmail},
+	})
+	want.NoError(t, err)
+	_, err = client.AdminCreateUser(t.Context(), &cognito.AdminCreateUserInput{
+		UserPoolId: pool.UserPool.Id, Username: aws.String("jane"), MessageAction: types.MessageActionTypeSuppress})
+	want.NoError(t, err)
+	_, err = client.AdminUpdateUserAttributes(t.Context(), &cognito.AdminUpdateUserAttributesInput{
+		UserPoolId: pool.UserPool.Id, Username: aws.String("jane"),
+		UserAttributes: []types.AttributeType{{Name: aws.String("email"), Value: aws.String("jane@example.com")}}})
+	want.NoError(t, err)
+	want.Equal(t, len(server.LastCode("jane@example.com")), 6)
+	m := server.LastMessage("jane@example.com")
+	want.Equal(t, []string{m.Pool, m.Username, m.Medium, m.Source}, []string{*pool.UserPool.Id, "jane", "EMAIL", "CustomMessage_UpdateUserAttribute"})
+	want.Equal(t, len(server.Messages("nobody@example.com")), 0)
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	server := poolhousetest.Start(t)
+	before := server.Now()
+	after := server.Advance(720 * time.Hour)
+	moved := after.Sub(before)
+	want.True(t, moved >= 720*time.Hour && moved < 721*time.Hour, "30 days went by: %s", moved)
+	client := connect(server)
+	pool, err := client.CreateUserPool(t.Context(), &cognito.CreateUserPoolInput{PoolName: aws.String("later")})
+	want.NoError(t, err) // the signature is dated by real time
+	want.True(t, !pool.UserPool.CreationDate.Before(after.Truncate(time.Second)), "the pool is made in the server's time: %s", pool.UserPool.CreationDate)
+}
+
+func TestServersAreAlone(t *testing.T) {
+	t.Parallel()
+	one, two := poolhousetest.Start(t), poolhousetest.Start(t, poolhousetest.Region("eu-central-1"))
+	want.True(t, one.Endpoint != two.Endpoint && one.AccessKeyID != two.AccessKeyID, "nothing is shared")
+	pool, err := connect(two).CreateUserPool(t.Context(), &cognito.CreateUserPoolInput{PoolName: aws.String("two")})
+	want.NoError(t, err)
+	want.Contains(t, *pool.UserPool.Id, "eu-central-1_")
+	list, err := connect(one).ListUserPools(t.Context(), &cognito.ListUserPoolsInput{MaxResults: aws.Int32(60)})
+	want.NoError(t, err)
+	want.Equal(t, len(list.UserPools), 0)
+}
+
+func TestVerifySignatures(t *testing.T) {
+	t.Parallel()
+	server := poolhousetest.Start(t, poolhousetest.VerifySignatures())
+	_, err := connect(server).ListUserPools(t.Context(), &cognito.ListUserPoolsInput{MaxResults: aws.Int32(1)})
+	want.NoError(t, err)
+	server.Advance(time.Hour) // asks with the token
+	stranger := *server
+	stranger.SecretAccessKey = "another"
+	_, err = connect(&stranger).ListUserPools(t.Context(), &cognito.ListUserPoolsInput{MaxResults: aws.Int32(1)})
+	e, ok := errors.AsType[smithy.APIError](err)
+	want.True(t, ok && e.ErrorCode() == "InvalidSignatureException", "another secret is refused: %v", err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.Endpoint+"/_poolhouse/inbox", nil)
+	want.NoError(t, err)
+	resp, err := (&http.Client{}).Do(req)
+	want.NoError(t, err)
+	want.NoError(t, resp.Body.Close())
+	want.Equal(t, resp.StatusCode, http.StatusUnauthorized)
+}
+
+func TestApplyAndSeed(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pools.yaml")
+	want.NoError(t, os.WriteFile(file, []byte("Pools:\n  - PoolName: shop\n    Users:\n      - {Username: jane, Password: Correct-h0rse}\n"), 0o600))
+	var ids []string
+	for range 2 {
+		server := poolhousetest.Start(t, poolhousetest.Apply(file), poolhousetest.Seed(7))
+		list, err := connect(server).ListUserPools(t.Context(), &cognito.ListUserPoolsInput{MaxResults: aws.Int32(60)})
+		want.NoError(t, err)
+		want.Equal(t, len(list.UserPools), 1)
+		user, err := connect(server).AdminGetUser(t.Context(), &cognito.AdminGetUserInput{UserPoolId: list.UserPools[0].Id, Username: aws.String("jane")})
+		want.NoError(t, err)
+		want.Equal(t, user.UserStatus, types.UserStatusTypeConfirmed)
+		ids = append(ids, *list.UserPools[0].Id+server.AccessKeyID)
+	}
+	want.Equal(t, ids[0], ids[1])
+}
