@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/testing/pgtest"
@@ -162,10 +163,7 @@ func TestSettle(t *testing.T) {
 			answers <- answer{ok, err}
 		}()
 		// The answer waits for the transaction's end.
-		for n := 0; n == 0; {
-			want.NoError(t, s.db.QueryRowContext(t.Context(),
-				`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n))
-		}
+		waitForLock(t, s)
 		if committed {
 			want.NoError(t, tx.Commit())
 		} else {
@@ -177,6 +175,95 @@ func TestSettle(t *testing.T) {
 		entries := 0
 		want.NoError(t, s.db.QueryRowContext(t.Context(), `SELECT count(*) FROM journal WHERE request_id = $1`, id).Scan(&entries))
 		want.True(t, entries == 1 == committed, "%d entries", entries)
+	}
+}
+
+// TestMovedMeanwhile looks a user up by an alias that moves away while the user's row is locked by somebody else.
+func TestMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{DSN: pgtest.Database(t)})
+	p := samplePool("eu-west-1_AAAAAAAAA")
+	a, b := sampleUser(p, "a", "jane"), sampleUser(p, "b", "joe")
+	delete(b.Attributes, "email")
+	want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
+		return errors.Join(tx.Pools().Create(p), tx.Users().Create(p, a), tx.Users().Create(p, b))
+	}))
+	for round, find := range []func(tx store.Tx) (*user.Record, error){
+		func(tx store.Tx) (*user.Record, error) { return tx.Users().ByLogin(p, "jane@example.com") },
+		func(tx store.Tx) (*user.Record, error) {
+			return tx.Users().Owner(p.ID, user.Login{Space: user.Emails, Key: "jane@example.com"})
+		},
+	} {
+		from, to := []string{"a", "b"}[round], []string{"b", "a"}[round]
+		found := make(chan string, 1)
+		want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
+			move := func(sub string, attributes map[string]string) error {
+				before, err := tx.Users().BySub(p.ID, sub)
+				if err != nil {
+					return err
+				}
+				after := before.Clone()
+				after.Attributes = attributes
+				return tx.Users().Save(p, before, after)
+			}
+			if err := move(from, nil); err != nil {
+				return err
+			}
+			go func() {
+				err := s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
+					u, err := find(tx)
+					if err == nil {
+						found <- u.Sub
+					}
+					return err
+				})
+				if err != nil {
+					found <- err.Error()
+				}
+			}()
+			waitForLock(t, s)
+			return move(to, map[string]string{"email": "jane@example.com", "email_verified": "true"})
+		}))
+		want.Equal(t, <-found, to)
+	}
+}
+
+// TestScopeHolds changes a pool while an update rests on it: the change waits.
+func TestScopeHolds(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{DSN: pgtest.Database(t)})
+	p := samplePool("eu-west-1_AAAAAAAAA")
+	want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Pools().Create(p) }))
+	changed := *p
+	saved := make(chan error, 1)
+	want.NoError(t, s.Update(t.Context(), store.Scope{Pool: p}, func(tx store.Tx) error {
+		go func() {
+			saved <- s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Pools().Save(&changed) })
+		}()
+		for n := 0; n == 0; {
+			select {
+			case err := <-saved:
+				return fmt.Errorf("the pool changed under an update that rests on it (%w)", errors.Join(errInjected, err))
+			default:
+			}
+			if err := s.db.QueryRowContext(t.Context(), waitingForLock).Scan(&n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	want.NoError(t, <-saved)
+	want.Error(t, s.Update(t.Context(), store.Scope{Pool: p}, func(store.Tx) error { return nil }), store.ErrStale)
+}
+
+// waitingForLock counts those on the server who wait for somebody else.
+const waitingForLock = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+
+// waitForLock returns when somebody on the server waits for somebody else.
+func waitForLock(t *testing.T, s *Store) {
+	t.Helper()
+	for n := 0; n == 0; {
+		want.NoError(t, s.db.QueryRowContext(t.Context(), waitingForLock).Scan(&n))
 	}
 }
 
