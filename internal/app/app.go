@@ -16,9 +16,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
 	"github.com/poolhouse/poolhouse/internal/config"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
-	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
 // Options say what server to make.
@@ -34,6 +34,8 @@ type Options struct {
 	Seed *uint64
 	// Log receives the log.
 	Log io.Writer
+
+	fault func(context.Context, sqlstore.Stage) error // of tests: see sqlstore.Options
 }
 
 // finishLimit is how long a stopping server waits for requests that have begun.
@@ -70,6 +72,9 @@ func (o *Options) check() error {
 	c := &o.Config
 	if err := c.Check(); err != nil {
 		return err
+	}
+	if o.Ephemeral && c.Postgres() {
+		return errors.New("a server on PostgreSQL keeps what it stores: leave out --ephemeral or the database")
 	}
 	if !o.Dev {
 		if o.Ephemeral || o.AllowRemote || o.Seed != nil {
@@ -206,6 +211,3 @@ func (a *App) Ready() Ready {
 	}
 	return r
 }
-
-// Store is the open database.
-func (a *App) Store() store.Store { return a.store }

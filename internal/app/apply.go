@@ -243,17 +243,24 @@ func (a *applier) user(ctx context.Context, pool string, u part) error {
 	permanent, said := u["Permanent"]
 	delete(u, "Password")
 	delete(u, "Permanent")
+	if _, both := u["TemporaryPassword"]; both && given {
+		return errors.New("give Password or TemporaryPassword, not both")
+	}
 	if said && !given {
 		return errors.New("Permanent is there and Password is not")
 	}
-	if _, ok := u["MessageAction"]; given && !ok {
-		u.set("MessageAction", "SUPPRESS") // who gets a password here needs no invitation
+	if given {
+		// Made with the user, so that a password which the policy refuses makes no user.
+		u["TemporaryPassword"] = password
+		if _, ok := u["MessageAction"]; !ok {
+			u.set("MessageAction", "SUPPRESS") // who gets a password here needs no invitation
+		}
 	}
 	out, err := call(ctx, a, api.AdminCreateUser, u)
 	if fault.CodeOf(err) == fault.UsernameExistsException {
 		return nil
 	}
-	if err != nil || !given {
+	if err != nil || !given || said && string(permanent) == "false" {
 		return err
 	}
 	if !said {

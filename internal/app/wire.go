@@ -112,7 +112,7 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	var err error
 	// Nonces are never drawn from a seed: two contents under one nonce would open each other.
-	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine}); err != nil {
+	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine, Fault: a.o.fault}); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.store.Close)
