@@ -168,7 +168,7 @@ func (a *App) edge() error {
 	a.server = &httpd.Server{
 		Pipeline: a.pipeline, Verifier: &authn.Verifier{Keys: a.keys, Now: a.real.Now}, Verify: !a.o.Dev || a.o.AllowRemote,
 		Region: c.Region, AllowedHosts: c.AllowHosts, AllowedOrigins: c.AllowOrigins,
-		Log: a.log, Ready: a.ready, RequestID: a.chance.RequestID, Now: clock.Machine,
+		Log: a.log, Ready: a.ready, RequestID: func() string { return a.chance.RequestIDAt(clock.Machine()) }, Now: clock.Machine,
 		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit},
 		CertFile: c.TLSCert, KeyFile: c.TLSKey,
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -185,5 +186,24 @@ func BenchmarkSub(b *testing.B) {
 	s := chance.System()
 	for b.Loop() {
 		s.Sub()
+	}
+}
+
+func TestRequestIDAt(t *testing.T) {
+	t.Parallel()
+	s := chance.System()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
+	shape := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	seen := map[string]bool{}
+	last := ""
+	for i := range 1000 {
+		id := s.RequestIDAt(at.Add(time.Duration(i) * time.Millisecond))
+		if !shape.MatchString(id) || seen[id] || id <= last {
+			t.Fatalf("id %s after %s", id, last)
+		}
+		seen[id], last = true, id
+	}
+	if a, b := s.RequestIDAt(at), s.RequestIDAt(at); a == b || a[:13] != b[:13] {
+		t.Errorf("two ids of one instant: %s, %s", a, b)
 	}
 }

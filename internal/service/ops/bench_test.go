@@ -73,6 +73,7 @@ func BenchmarkOperations(b *testing.B) {
 		b.Run(c.operation, func(b *testing.B) {
 			p, id := benchHouse(b, users)
 			var n atomic.Int64
+			source := chance.System()
 			b.SetParallelism(32)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -80,7 +81,7 @@ func BenchmarkOperations(b *testing.B) {
 				for pb.Next() {
 					i := n.Add(1)
 					body := fmt.Sprintf(c.body, id, i*7919%users, i)
-					r := p.Serve(context.Background(), &dispatch.Request{ID: chance.System().RequestID(), Operation: c.operation, Region: "us-east-1", Inbound: inbound{body}})
+					r := p.Serve(context.Background(), &dispatch.Request{ID: source.RequestIDAt(clock.Machine()), Operation: c.operation, Region: "us-east-1", Inbound: inbound{body}})
 					if r.Err != nil {
 						b.Error(r.Err)
 					}
