@@ -59,7 +59,17 @@ func parser(g *grammar, s Streams, exit func(int)) (*kong.Kong, error) {
 		groups = append(groups, kong.Group{Key: group[0], Title: group[1]})
 	}
 	return kong.New(g, kong.Name("poolhouse"), kong.Description(description), kong.Writers(s.Out, s.Err), kong.Exit(exit),
-		kong.ExplicitGroups(groups), kong.Vars{"operations": strings.Join(bench.Operations(), ", ")}, kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}))
+		kong.ValueFormatter(formatHelp), kong.ExplicitGroups(groups), kong.Vars{"operations": strings.Join(bench.Operations(), ", ")}, kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}))
+}
+
+// formatHelp adds the default to a flag's help where the placeholder hides it.
+func formatHelp(v *kong.Value) string {
+	if v.HasDefault && v.Default != "" && v.Tag.PlaceHolder != "" {
+		shown := *v
+		shown.Help = strings.TrimSuffix(v.Help, ".") + " (default " + v.Default + ")."
+		v = &shown
+	}
+	return kong.DefaultHelpValueFormatter(v)
 }
 
 // exited carries the exit code out of the parser when it has shown help.
