@@ -148,18 +148,23 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	registry := dispatch.NewRegistry()
-	for _, family := range []dispatch.Family{
-		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
-		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
-		&ops.Tags{Store: a.store},
-		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
-		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
-	} {
+	for _, family := range a.families() {
 		family.Register(registry)
 	}
 	a.pipeline = &dispatch.Pipeline{Registry: registry, Store: a.store, Clock: a.clock, Limits: limits, Account: c.Account,
 		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Log: a.log}
 	return a.edge()
+}
+
+// families are the operations, group by group.
+func (a *App) families() []dispatch.Family {
+	return []dispatch.Family{
+		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
+		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
+		&ops.Tags{Store: a.store},
+		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
+		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
+	}
 }
 
 // edge makes the door.

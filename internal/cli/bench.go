@@ -29,14 +29,14 @@ type benchCommand struct {
 	Rounds      int           `default:"3" help:"Into how many rounds that time is cut; between them the bare handler is measured."`
 	Users       int           `default:"10000" help:"How many users to make."`
 	Sign        bool          `help:"Sign every request, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY when --endpoint is given, and have the signatures verified."`
-	PID         int           `name:"pid" help:"Process id of the server of --endpoint, to measure its processor time."`
-	Data        string        `placeholder:"DIR" type:"path" help:"Folder in which the started server makes its folder: choose the disk to measure."`
+	PID         int           `name:"pid" placeholder:"N" help:"Process id of the server of --endpoint, to measure its processor time."`
+	Folder      string        `placeholder:"DIR" type:"path" help:"Folder in which the started server makes its folder: choose the disk to measure."`
 	JSON        bool          `name:"json" help:"Print JSON."`
 }
 
 // Help is the manual's text.
 func (*benchCommand) Help() string {
-	return `The ceiling is a bare net/http handler, in a process of its own, that reads the very same requests and answers {}. It and the server take turns. Compare the ratio between machines, and the server's processor time between versions; rates mean little on a shared machine.
+	return `The ceiling is a bare net/http handler, in a process of its own, that reads the very same requests and answers {}. It and the server take turns. Compare the ratio between machines, and the server's processor time between versions; rates mean little on a shared machine. The started server keeps no request log.
 
 Examples:
   poolhouse bench
@@ -60,11 +60,11 @@ func (c *benchCommand) Run(ctx context.Context, s Streams) (err error) {
 		Rounds: c.Rounds, WarmUp: 300 * time.Millisecond,
 		Credentials: bench.Credentials{ID: "bench", Region: "us-east-1"}}
 	if c.Endpoint == "" {
-		folder, err := os.MkdirTemp(c.Data, "poolhouse-bench-")
+		folder, err := os.MkdirTemp(c.Folder, "poolhouse-bench-")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(folder)
+		defer closing(closer(func() error { return os.RemoveAll(folder) }), &err)
 		ready, end, err := c.start(ctx, folder, s.Err)
 		if err != nil {
 			return err
