@@ -78,27 +78,40 @@ func (s pools) Count(region string) (int, error) {
 }
 
 func (s pools) Create(p *pool.Pool) error {
+	gone, err := s.t.exists(`SELECT 1 FROM gone_pools WHERE id = $1`, p.ID)
+	if err != nil {
+		return err
+	}
+	if gone {
+		return s.t.fail(fmt.Errorf("pool id %s: %w", p.ID, store.ErrConflict))
+	}
+	return s.create(p, 1)
+}
+
+// Recreate counts versions from the time of creation, so that none of the new pool is one that the former had.
+func (s pools) Recreate(p *pool.Pool) error {
+	if _, err := s.t.exec(`DELETE FROM gone_pools WHERE id = $1`, p.ID); err != nil {
+		return err
+	}
+	return s.create(p, millis(p.Created))
+}
+
+func (s pools) create(p *pool.Pool, version int64) error {
 	doc, err := document(p.Settings)
 	if err != nil {
 		return s.t.fail(err)
 	}
 	n, err := s.t.exec(`INSERT INTO pools (id, region, account, version, created_at, modified_at, replica, settings, data_key)
-		VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-		p.ID, p.Region, p.Account, millis(p.Created), millis(p.Modified), flag(p.Replica), doc, s.t.newKey(p.ID))
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+		p.ID, p.Region, p.Account, version, millis(p.Created), millis(p.Modified), flag(p.Replica), doc, s.t.newKey(p.ID))
 	if err != nil {
 		return err
 	}
-	gone := n == 0
-	if !gone {
-		if gone, err = s.t.exists(`SELECT 1 FROM gone_pools WHERE id = $1`, p.ID); err != nil {
-			return err
-		}
-	}
-	if gone {
+	if n == 0 {
 		return s.t.fail(fmt.Errorf("pool id %s: %w", p.ID, store.ErrConflict))
 	}
-	s.t.assign(&p.Version, 1)
-	s.version(p.ID, 1)
+	s.t.assign(&p.Version, version)
+	s.version(p.ID, version)
 	return nil
 }
 

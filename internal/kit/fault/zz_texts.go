@@ -607,9 +607,9 @@ func BadCustomID(id string) *Error {
 	return &Error{Code: InvalidParameterException, Message: "The custom id " + id + " does not have the form of an id."}
 }
 
-// CustomIDTaken answers InvalidParameterException: The custom id {id} is taken. The id of a deleted user pool stays taken. (own)
+// CustomIDTaken answers InvalidParameterException: The custom id {id} is taken. (own)
 func CustomIDTaken(id string) *Error {
-	return &Error{Code: InvalidParameterException, Message: "The custom id " + id + " is taken. The id of a deleted user pool stays taken."}
+	return &Error{Code: InvalidParameterException, Message: "The custom id " + id + " is taken."}
 }
 
 // SecretTwice answers InvalidParameterException: ClientSecret cannot be given when GenerateSecret is true. (unconfirmed)
@@ -844,7 +844,7 @@ func Catalogue() []Text {
 		{"TooManyPools", "LimitExceededException", "unconfirmed", "The number of user pools in this account cannot exceed {limit}."},
 		{"DeletionProtected", "InvalidParameterException", "observed", "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first."},
 		{"BadCustomID", "InvalidParameterException", "own", "The custom id {id} does not have the form of an id."},
-		{"CustomIDTaken", "InvalidParameterException", "own", "The custom id {id} is taken. The id of a deleted user pool stays taken."},
+		{"CustomIDTaken", "InvalidParameterException", "own", "The custom id {id} is taken."},
 		{"SecretTwice", "InvalidParameterException", "unconfirmed", "ClientSecret cannot be given when GenerateSecret is true."},
 		{"BadTokenValidity", "InvalidParameterException", "observed", "Invalid range for token validity."},
 		{"BadReadAttributes", "InvalidParameterException", "observed", "Invalid read attributes specified while {doing} a client"},

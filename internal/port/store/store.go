@@ -101,6 +101,9 @@ type Pools interface {
 	PoolReader
 	// Create stores a new pool and makes its data key; ErrConflict when the id exists or has ever existed.
 	Create(p *pool.Pool) error
+	// Recreate is Create for an id that the caller chose: a deleted pool's may come again. It is for development
+	// servers, where one process has the database to itself; others may have kept the former pool's data key.
+	Recreate(p *pool.Pool) error
 	// Save replaces the record; p.Version must be the stored one and is increased.
 	Save(p *pool.Pool) error
 	// Delete removes the pool with everything in it. The id is never given out again.

@@ -69,7 +69,11 @@ func (o *Pools) Create(ctx context.Context, c *dispatch.Call, in *api.CreateUser
 			if limit := atLeast(o.Limit, defaultPoolLimit); n >= limit {
 				return fault.TooManyPools(strconv.Itoa(limit))
 			}
-			if err := tx.Pools().Create(p); err != nil {
+			write := tx.Pools().Create
+			if asked {
+				write = tx.Pools().Recreate
+			}
+			if err := write(p); err != nil {
 				return err
 			}
 			return tx.Journal().Add(c.Entry(p.ID, "", given(c, in)...))

@@ -425,11 +425,18 @@ func TestCustomPoolID(t *testing.T) {
 		want.Equal(w.T, idOf(w.T, answer), id)
 		want.Contains(w.T, answer, `"UserPoolTags":{"_custom_id_":"`+id+`"}`)
 		want.Contains(w.T, answer, `"Arn":"arn:aws:cognito-idp:`+l.region+`:123456789012:userpool/`+id+`"`)
-		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken. The id of a deleted user pool stays taken."))
+		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken."))
 		l.refused("CreateUserPool", tagged("mine"), invalid("The custom id mine does not have the form of an id."))
 		l.refused("CreateUserPool", tagged(""), invalid("The custom id  does not have the form of an id."))
-		l.ok("DeleteUserPool", `{"UserPoolId":"`+id+`"}`)
-		l.refused("CreateUserPool", tagged(id), invalid("The custom id "+id+" is taken. The id of a deleted user pool stays taken."))
+		// A test that makes its pool, uses it and deletes it can run again, and finds nothing of the pool before.
+		for range 2 {
+			want.Contains(w.T, w.call("AdminCreateUser", `{"UserPoolId":"`+id+`","Username":"u","MessageAction":"SUPPRESS"}`), `"Username":"u"`)
+			l.ok("DeleteUserPool", `{"UserPoolId":"`+id+`"}`)
+			l.refused("AdminGetUser", `{"UserPoolId":"`+id+`","Username":"u"}`, "ResourceNotFoundException: User pool "+id+" does not exist.")
+			w.clock.Advance(time.Second)
+			l.ok("CreateUserPool", tagged(id))
+			l.refused("AdminGetUser", `{"UserPoolId":"`+id+`","Username":"u"}`, "UserNotFoundException: User does not exist.")
+		}
 	})
 }
 

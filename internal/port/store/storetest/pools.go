@@ -185,6 +185,16 @@ func testPoolDelete(w *world) {
 	w.refused(store.ErrNotFound, func(tx store.Tx) error {
 		return tx.Clients().Create(&pool.Client{ID: "late", PoolID: gone.p.ID, Created: noon, Modified: noon})
 	})
+	// Unless a caller chose it: then it comes again, empty, with a version and a data key of its own.
+	again = *gone.p
+	w.update(func(tx store.Tx) error { return tx.Pools().Recreate(&again) })
+	want.True(w, again.Version != gone.p.Version, "version %d again", again.Version)
+	w.refused(store.ErrNotFound, func(tx store.Tx) error { _, err := tx.Users().ByLogin(&again, "jane"); return err })
+	w.update(func(tx store.Tx) error {
+		return tx.Codes().Put(verify.Code{PoolID: again.ID, Sub: "s", Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)})
+	})
+	w.refused(store.ErrConflict, func(tx store.Tx) error { return tx.Pools().Recreate(&again) })
+	w.refused(store.ErrStale, func(tx store.Tx) error { return tx.Pools().Save(gone.p) })
 }
 
 func testClients(w *world) {
