@@ -251,24 +251,24 @@ type (
 	update struct{ t *transaction }
 )
 
-func (v view) Pools() store.PoolReader         { return pools{v.t} }
-func (v view) Clients() store.ClientReader     { return clients{v.t} }
-func (v view) Users() store.UserReader         { return users{v.t} }
-func (v view) Passwords() store.PasswordReader { return passwords{v.t} }
-func (v view) Codes() store.CodeReader         { return codes{v.t} }
-func (v view) Outbox() store.OutboxReader      { return outbox{v.t} }
-func (v view) Inbox() store.InboxReader        { return inbox{v.t} }
-func (v view) Journal() store.JournalReader    { return journal{v.t} }
-func (v view) Keys() store.KeyReader           { return accessKeys{v.t} }
-func (v view) Settings() store.SettingReader   { return settings{v.t} }
+func (v view) Pools() store.PoolReader         { return pools(v) }
+func (v view) Clients() store.ClientReader     { return clients(v) }
+func (v view) Users() store.UserReader         { return users(v) }
+func (v view) Passwords() store.PasswordReader { return passwords(v) }
+func (v view) Codes() store.CodeReader         { return codes(v) }
+func (v view) Outbox() store.OutboxReader      { return outbox(v) }
+func (v view) Inbox() store.InboxReader        { return inbox(v) }
+func (v view) Journal() store.JournalReader    { return journal(v) }
+func (v view) Keys() store.KeyReader           { return accessKeys(v) }
+func (v view) Settings() store.SettingReader   { return settings(v) }
 
-func (u update) Pools() store.Pools         { return pools{u.t} }
-func (u update) Clients() store.Clients     { return clients{u.t} }
-func (u update) Users() store.Users         { return users{u.t} }
-func (u update) Passwords() store.Passwords { return passwords{u.t} }
-func (u update) Codes() store.Codes         { return codes{u.t} }
-func (u update) Outbox() store.Outbox       { return outbox{u.t} }
-func (u update) Inbox() store.Inbox         { return inbox{u.t} }
-func (u update) Journal() store.Journal     { return journal{u.t} }
-func (u update) Keys() store.Keys           { return accessKeys{u.t} }
-func (u update) Settings() store.Settings   { return settings{u.t} }
+func (u update) Pools() store.Pools         { return pools(u) }
+func (u update) Clients() store.Clients     { return clients(u) }
+func (u update) Users() store.Users         { return users(u) }
+func (u update) Passwords() store.Passwords { return passwords(u) }
+func (u update) Codes() store.Codes         { return codes(u) }
+func (u update) Outbox() store.Outbox       { return outbox(u) }
+func (u update) Inbox() store.Inbox         { return inbox(u) }
+func (u update) Journal() store.Journal     { return journal(u) }
+func (u update) Keys() store.Keys           { return accessKeys(u) }
+func (u update) Settings() store.Settings   { return settings(u) }
