@@ -65,7 +65,7 @@ func (a *applier) apply(ctx context.Context, text []byte) error {
 	}
 	for i, p := range pools {
 		if err := a.pool(ctx, p); err != nil {
-			return fmt.Errorf("Pools[%d] %s: %w", i, p.text("PoolName"), err)
+			return fmt.Errorf("in Pools[%d] %s: %w", i, p.text("PoolName"), err)
 		}
 	}
 	return nil
@@ -147,12 +147,12 @@ func (a *applier) pool(ctx context.Context, p part) error {
 	}
 	for i, c := range clients {
 		if err := in.client(ctx, id, c); err != nil {
-			return fmt.Errorf("Clients[%d] %s: %w", i, c.text("ClientName"), err)
+			return fmt.Errorf("in Clients[%d] %s: %w", i, c.text("ClientName"), err)
 		}
 	}
 	for i, u := range users {
 		if err := in.user(ctx, id, u); err != nil {
-			return fmt.Errorf("Users[%d] %s: %w", i, u.text("Username"), err)
+			return fmt.Errorf("in Users[%d] %s: %w", i, u.text("Username"), err)
 		}
 	}
 	return nil
@@ -247,7 +247,7 @@ func (a *applier) user(ctx context.Context, pool string, u part) error {
 		return errors.New("give Password or TemporaryPassword, not both")
 	}
 	if said && !given {
-		return errors.New("Permanent is there and Password is not")
+		return errors.New("there is a Permanent without a Password")
 	}
 	if given {
 		// Made with the user, so that a password which the policy refuses makes no user.

@@ -99,7 +99,7 @@ func TestApplyRefuses(t *testing.T) {
 		{"a slip of the pen", "Pools:\n  - PoolName: x\n    AutoVerifiedAttribute: [email]\n", "Pools[0] x: CreateUserPool has no member AutoVerifiedAttribute"},
 		{"refused by the operation", "Pools:\n  - PoolName: x\n    AliasAttributes: [address]\n", "Pools[0] x: CreateUserPool: InvalidParameterException"},
 		{"a wrong user", "Pools:\n  - PoolName: x\n    Users:\n      - {Username: jane, Password: short}\n", "Users[0] jane: AdminCreateUser"},
-		{"permanent nothing", "Pools:\n  - PoolName: x\n    Users:\n      - {Username: jane, Permanent: true}\n", "Users[0] jane: Permanent is there and Password is not"},
+		{"permanent nothing", "Pools:\n  - PoolName: x\n    Users:\n      - {Username: jane, Permanent: true}\n", "Users[0] jane: there is a Permanent without a Password"},
 		{"a number for a text", "Pools:\n  - PoolName: x\n    Users:\n      - {Username: 7}\n", "SerializationException"},
 		{"a wrong client", "Pools:\n  - PoolName: x\n    Clients:\n      - {ClientName: web, Secret: x}\n", "Clients[0] web: CreateUserPoolClient has no member Secret"},
 	} {
