@@ -1,0 +1,778 @@
+package ops_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/seal"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/testing/pgtest"
+	"github.com/poolhouse/poolhouse/internal/testing/want"
+)
+
+// model is one request that does all that its operation can do to the store. prepare makes the state that the request
+// finds, the same one in every world, and returns the request's body. What may change needs no description: the
+// tests compare every row of every table.
+type model struct {
+	operation string
+	variant   string // "" for an operation with one model
+	settings  func(*pool.Settings)
+	prepare   func(w *world) string
+}
+
+func (m model) String() string { return strings.TrimSuffix(m.operation+"/"+m.variant, "/") }
+
+// models has a row for every operation that is built: TestEveryOperationHasAModel. A new operation that writes gets
+// a row whose request changes as much as it can.
+var models = []model{
+	{"AdminCreateUser", "takes an alias and invites by two media", everySetting, func(w *world) string {
+		w.addUser("holder", map[string]string{"name": "N", "email": "new@x.io", "email_verified": "true"})
+		return `{"UserPoolId":"$pool","Username":"new","TemporaryPassword":"Passw0rd!","ForceAliasCreation":true,"DesiredDeliveryMediums":["EMAIL","SMS"],` +
+			`"UserAttributes":` + list("name=N, email=new@x.io, email_verified=true, phone_number=+1555, custom:tier=gold") + `}`
+	}},
+	{"AdminCreateUser", "invites again", everySetting, func(w *world) string {
+		want.Contains(w, w.call("AdminCreateUser", `{"UserPoolId":"$pool","Username":"new","TemporaryPassword":"Passw0rd!","MessageAction":"SUPPRESS","UserAttributes":`+
+			list("name=N, email=new@x.io")+`}`), `"Username":"new"`)
+		return `{"UserPoolId":"$pool","Username":"new","MessageAction":"RESEND","DesiredDeliveryMediums":["EMAIL"]}`
+	}},
+	{"AdminGetUser", "", everySetting, named},
+	{"AdminDeleteUser", "", everySetting, func(w *world) string {
+		body := named(w)
+		want.Equal(w, w.call("AdminSetUserPassword", strings.TrimSuffix(body, "}")+`,"Password":"Passw0rd!","Permanent":true}`), "{}")
+		want.Equal(w, w.update1("u", list("phone_number=+1555, email=b@x.io")), "{}")
+		return body
+	}},
+	{"AdminEnableUser", "", everySetting, func(w *world) string {
+		w.addUser("u", vectorUser, func(r *user.Record) { r.Enabled = false })
+		return `{"UserPoolId":"$pool","Username":"u"}`
+	}},
+	{"AdminDisableUser", "", everySetting, named},
+	{"AdminSetUserPassword", "", both(everySetting, func(s *pool.Settings) { s.Password.History = 3 }), func(w *world) string {
+		body := strings.TrimSuffix(named(w), "}") + `,"Permanent":true,"Password":`
+		for _, earlier := range []string{"Passw0rd!1", "Passw0rd!2"} {
+			want.Equal(w, w.call("AdminSetUserPassword", body+`"`+earlier+`"}`), "{}")
+		}
+		return body + `"Passw0rd!3"}`
+	}},
+	{"ListUsers", "", everySetting, func(w *world) string {
+		w.addUser("u", vectorUser)
+		w.addUser("v", map[string]string{"email": "a@y.io"})
+		return `{"UserPoolId":"$pool","Limit":1,"Filter":"email ^= \"a@\""}`
+	}},
+	{"AdminUpdateUserAttributes", "moves an alias and sends a code", everySetting, moving},
+	{"AdminUpdateUserAttributes", "runs a function for the code", both(everySetting, withHook("CustomMessage")), moving},
+	{"AdminUpdateUserAttributes", "keeps the old address", both(everySetting, keepOriginal), func(w *world) string {
+		named(w)
+		want.Equal(w, w.update1("u", list("email=b@x.io")), "{}")
+		return `{"UserPoolId":"$pool","Username":"u","UserAttributes":` + list("email=c@x.io, preferred_username=p, nickname=") + `}`
+	}},
+	{"AdminDeleteUserAttributes", "", everySetting, func(w *world) string {
+		named(w)
+		want.Equal(w, w.update1("u", list("phone_number=+1555, custom:tier=gold")), "{}")
+		return `{"UserPoolId":"$pool","Username":"u","UserAttributeNames":["phone_number","email","custom:tier"]}`
+	}},
+	{"CreateUserPool", "", nil, func(*world) string {
+		return `{"PoolName":"new","AliasAttributes":["email"],"AutoVerifiedAttributes":["email"],"UserPoolTags":{"a":"b"},"Schema":[{"Name":"tier","AttributeDataType":"String","Mutable":true}]}`
+	}},
+	{"DescribeUserPool", "", everySetting, ofPool("")},
+	{"UpdateUserPool", "", everySetting, ofPool(`,"AutoVerifiedAttributes":["email"],"DeletionProtection":"ACTIVE","UserPoolTags":{"a":"b"}`)},
+	{"DeleteUserPool", "", everySetting, func(w *world) string {
+		w.newClient()
+		moving(w)
+		want.Equal(w, w.call("AdminSetUserPassword", `{"UserPoolId":"$pool","Username":"u","Password":"Passw0rd!"}`), "{}")
+		want.Equal(w, w.update1("u", list("phone_number=+1555")), "{}")
+		return `{"UserPoolId":"$pool"}`
+	}},
+	{"ListUserPools", "", nil, func(*world) string { return `{"MaxResults":1}` }},
+	{"AddCustomAttributes", "", everySetting, ofPool(`,"CustomAttributes":[{"Name":"more","AttributeDataType":"Number"},{"Name":"much","AttributeDataType":"String"}]`)},
+	{"CreateUserPoolClient", "", everySetting, ofPool(`,"ClientName":"web","GenerateSecret":true,"ExplicitAuthFlows":["ALLOW_USER_SRP_AUTH","ALLOW_REFRESH_TOKEN_AUTH"]`)},
+	{"DescribeUserPoolClient", "", everySetting, ofClient("")},
+	{"UpdateUserPoolClient", "", everySetting, ofClient(`,"RefreshTokenValidity":7,"ReadAttributes":["email"]`)},
+	{"DeleteUserPoolClient", "", everySetting, ofClient("")},
+	{"ListUserPoolClients", "", everySetting, func(w *world) string { w.newClient(); return ofPool(`,"MaxResults":1`)(w) }},
+	{"TagResource", "", everySetting, tagged(`,"Tags":{"a":"2","c":"3"}`)},
+	{"UntagResource", "", everySetting, tagged(`,"TagKeys":["a"]`)},
+	{"ListTagsForResource", "", everySetting, tagged("")},
+}
+
+// everySetting is a pool in which an update has most to do.
+var everySetting = both(vectorPool, aliasPool, phoneToo)
+
+func named(w *world) string {
+	w.addUser("u", vectorUser)
+	return `{"UserPoolId":"$pool","Username":"u"}`
+}
+
+func moving(w *world) string {
+	named(w)
+	w.addUser("holder", map[string]string{"email": "b@x.io", "email_verified": "true"})
+	return `{"UserPoolId":"$pool","Username":"u","UserAttributes":` + list("email=b@x.io, email_verified=true, phone_number=+1556, custom:tier=gold") + `}`
+}
+
+func ofPool(members string) func(*world) string {
+	return func(*world) string { return `{"UserPoolId":"$pool"` + members + `}` }
+}
+
+func ofClient(members string) func(*world) string {
+	return func(w *world) string {
+		return `{"UserPoolId":"$pool","ClientId":"` + w.newClient() + `"` + members + `}`
+	}
+}
+
+func tagged(members string) func(*world) string {
+	return func(w *world) string {
+		arn := `{"ResourceArn":"` + w.pool.ARN() + `"`
+		want.Equal(w, w.call("TagResource", arn+`,"Tags":{"a":"1","b":"2"}}`), "{}")
+		return arn + members + "}"
+	}
+}
+
+// newClient makes an app client and returns its id.
+func (w *world) newClient() string {
+	w.Helper()
+	return clientID(w.T, w.call("CreateUserPoolClient", `{"UserPoolId":"$pool","ClientName":"web","GenerateSecret":true}`))
+}
+
+// TestEveryOperationHasAModel keeps the table complete.
+func TestEveryOperationHasAModel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, openStores(t)["sqlite"], nil)
+	for _, spec := range api.All() {
+		has := slices.ContainsFunc(models, func(m model) bool { return m.operation == spec.Name })
+		want.True(t, has == w.pipeline.Registry.Built(spec.Name), "%s: built %v, a row in models %v", spec.Name, !has, has)
+	}
+}
+
+// house is a database of one test, in which every storage call passes a hook. It has eyes of its own: a connection
+// that sees what is committed, whatever the store thinks.
+type house struct {
+	*testing.T
+	store *sqlstore.Store
+	eyes  *eyes
+	hook  atomic.Pointer[func(sqlstore.Stage) error]
+}
+
+func newHouse(t *testing.T, o sqlstore.Options) *house {
+	t.Helper()
+	h := &house{T: t}
+	o.Fault = func(_ context.Context, stage sqlstore.Stage) error {
+		if fn := h.hook.Load(); fn != nil {
+			return (*fn)(stage)
+		}
+		return nil
+	}
+	h.store = openOwn(t, o)
+	h.eyes = openEyes(t, o)
+	return h
+}
+
+// each runs fn for every model with a database of its own, and ends when all have ended.
+func each(t *testing.T, database string, fn func(t *testing.T, m model, o sqlstore.Options)) {
+	t.Helper()
+	t.Run(database, func(t *testing.T) {
+		for _, m := range models {
+			t.Run(m.String(), func(t *testing.T) {
+				t.Parallel()
+				if database == "sqlite" {
+					fn(t, m, sqlstore.Options{Path: t.TempDir() + "/own.db"})
+				} else {
+					fn(t, m, sqlstore.Options{DSN: pgtest.Database(t)})
+				}
+			})
+		}
+	})
+}
+
+// eyes see the committed rows of a database.
+type eyes struct {
+	db     *sql.DB
+	tables string // the query for their names
+}
+
+func openEyes(t *testing.T, o sqlstore.Options) *eyes {
+	t.Helper()
+	e, driver, source := &eyes{}, "pgx", o.DSN
+	e.tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`
+	if o.Path != "" {
+		driver, source = "sqlite", "file:"+o.Path+"?_pragma=query_only(1)&_pragma=busy_timeout(5000)"
+		e.tables = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose%'`
+	}
+	var err error
+	e.db, err = sql.Open(driver, source)
+	want.NoError(t, err)
+	e.db.SetMaxOpenConns(1)
+	t.Cleanup(func() { want.NoError(t, e.db.Close()) })
+	return e
+}
+
+// rows runs a query and gives fn each row with the names of its columns.
+func (e *eyes) rows(t *testing.T, query string, fn func(columns []string, values []any)) {
+	t.Helper()
+	rows, err := e.db.QueryContext(context.WithoutCancel(t.Context()), query)
+	want.NoError(t, err)
+	defer func() { want.NoError(t, rows.Close()) }()
+	columns, err := rows.Columns()
+	want.NoError(t, err)
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		want.NoError(t, rows.Scan(into...))
+		fn(columns, values)
+	}
+	want.NoError(t, rows.Err())
+}
+
+// snapshot is every committed row of a database.
+type snapshot struct {
+	rows  map[string]bool   // as text: `table: column="value" ...`; keys make them different from each other
+	names map[string]string // user names by sub
+}
+
+// look takes a snapshot.
+func (e *eyes) look(t *testing.T) snapshot {
+	t.Helper()
+	s := snapshot{rows: map[string]bool{}, names: map[string]string{}}
+	var tables []string
+	e.rows(t, e.tables, func(_ []string, values []any) { tables = append(tables, fmt.Sprint(values[0])) })
+	for _, table := range tables {
+		e.rows(t, `SELECT * FROM `+table, func(columns []string, values []any) {
+			text, cells := table+":", map[string]string{}
+			for i, v := range values {
+				if b, blob := v.([]byte); blob {
+					text += fmt.Sprintf(" %s=x'%x'", columns[i], b)
+					continue
+				}
+				cells[columns[i]] = fmt.Sprint(v)
+				text += fmt.Sprintf(" %s=%q", columns[i], fmt.Sprint(v))
+			}
+			s.rows[text] = true
+			if table == "users" {
+				s.names[cells["sub"]] = cells["username"]
+			}
+		})
+	}
+	want.True(t, len(s.rows) > 0, "the database has rows")
+	return s
+}
+
+var (
+	blobText   = regexp.MustCompile(`x'[0-9a-f]*'`)
+	poolText   = regexp.MustCompile(`us-east-1_[0-9A-Za-z]{9}`)
+	clientText = regexp.MustCompile(`\b[0-9a-z]{26}\b`)
+	uuidText   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+)
+
+// change is what is different between two snapshots, in an order and with names instead of what is drawn at random,
+// so that the same change in two worlds is the same text.
+func (w *world) change(before, after snapshot, request string) []string {
+	names := []string{w.pool.ID, "<pool>", request, "<request>"}
+	for _, s := range []snapshot{before, after} {
+		for sub, name := range s.names {
+			names = append(names, sub, "<sub of "+name+">")
+		}
+	}
+	known := strings.NewReplacer(names...)
+	var lines []string
+	add := func(sign string, in, notIn map[string]bool) {
+		for row := range in {
+			if notIn[row] {
+				continue
+			}
+			row = blobText.ReplaceAllString(known.Replace(row), "x''")
+			row = clientText.ReplaceAllString(poolText.ReplaceAllString(row, "<new pool>"), "<client>")
+			lines = append(lines, sign+" "+uuidText.ReplaceAllString(row, "<uuid>"))
+		}
+	}
+	add("-", before.rows, after.rows)
+	add("+", after.rows, before.rows)
+	slices.Sort(lines)
+	return lines
+}
+
+// withoutMessages are the lines of a change that are not about the delivery of messages.
+func withoutMessages(change []string) []string {
+	return slices.DeleteFunc(slices.Clone(change), func(line string) bool {
+		return strings.HasPrefix(line[2:], "outbox:") || strings.HasPrefix(line[2:], "inbox:")
+	})
+}
+
+// round is one world in which one request is made.
+type round struct {
+	*world
+	m      model
+	body   string
+	before snapshot
+}
+
+// round makes the world of a model in the house and takes its picture.
+func (h *house) round(m model) *round {
+	h.Helper()
+	w := newWorld(h.T, h.store, m.settings)
+	r := &round{world: w, m: m, body: m.prepare(w)}
+	w.sent()
+	w.ran()
+	w.pipeline.Settings.Forget(w.pool.ID) // the request has to read pool and client
+	w.clock.Set(start.Add(time.Minute))
+	r.before = h.eyes.look(h.T)
+	return r
+}
+
+// send makes the round's request. During it every storage call goes to the hook, which is told its number.
+func (h *house) send(r *round, hook func(k int, stage sqlstore.Stage) error) (request string, reply dispatch.Reply) {
+	h.Helper()
+	calls := -1
+	counted := func(stage sqlstore.Stage) error {
+		calls++
+		return hook(calls, stage)
+	}
+	h.hook.Store(&counted)
+	defer h.hook.Store(nil)
+	return r.request(r.m.operation, r.body)
+}
+
+// effect is what a request without faults does: the states that are committed one after the other, each as the change
+// against the state before, and all else that can be seen.
+type effect struct {
+	states [][]string // none for an operation that only reads
+	sent   []string
+	answer string
+	calls  []sqlstore.Stage
+}
+
+// final is the change that the whole request makes.
+func (e *effect) final() []string {
+	if len(e.states) == 0 {
+		return nil
+	}
+	return e.states[len(e.states)-1]
+}
+
+// effect makes a model's request once without faults, looks at what is committed at every storage call, and holds
+// that everything that is not the delivery of a message is committed at once, together with the journal's line.
+func (h *house) effect(m model) *effect {
+	h.Helper()
+	r, e := h.round(m), &effect{}
+	var seen []snapshot
+	request, reply := h.send(r, func(_ int, stage sqlstore.Stage) error {
+		e.calls = append(e.calls, stage)
+		seen = append(seen, h.eyes.look(h.T))
+		return nil
+	})
+	want.True(h, reply.Err == nil, "%s answers %v, %v", m, reply.Err, reply.Cause)
+	e.answer, e.sent = r.answer(reply), r.sent()
+	for _, s := range append(seen, h.eyes.look(h.T)) {
+		if c := r.change(r.before, s, request); len(c) > 0 && !slices.Equal(c, e.final()) {
+			e.states = append(e.states, c)
+		}
+	}
+	want.True(h, len(e.states) > 0 == reply.Spec.Writes, "%s writes: %v, committed states: %d", m, reply.Spec.Writes, len(e.states))
+	for _, state := range e.states {
+		want.Equal(h, withoutMessages(state), withoutMessages(e.states[0]))
+		entries := slices.DeleteFunc(slices.Clone(state), func(line string) bool { return !strings.Contains(line, "journal:") })
+		want.True(h, len(entries) == 1 && strings.HasPrefix(entries[0], `+ journal: request_id="<request>"`), "journal has one line: %q", entries)
+	}
+	want.True(h, len(e.calls) > 0, "%s makes storage calls", m)
+	return e
+}
+
+// answer is the text of a reply without what is drawn at random.
+func (r *round) answer(reply dispatch.Reply) string {
+	r.Helper()
+	text := strings.ReplaceAll(r.text(reply), r.pool.ID, "<pool>")
+	text = clientText.ReplaceAllString(poolText.ReplaceAllString(text, "<new pool>"), "<client>")
+	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken"} {
+		text = regexp.MustCompile(`"`+random+`":"[^"]*"`).ReplaceAllString(text, `"`+random+`":""`)
+	}
+	return uuidText.ReplaceAllString(text, "<uuid>")
+}
+
+// judge compares what became of a request under a fault with its effect: the whole of it with an answer that does
+// not ask for a repetition, or nothing with one that does. It reports whether the change was committed.
+func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply, where string) (committed bool) {
+	h.Helper()
+	got, sent := r.change(r.before, h.eyes.look(h.T), request), r.sent()
+	if len(got) == 0 {
+		if !reply.Spec.Writes && reply.Err == nil {
+			if got := r.answer(reply); got != e.answer && r.m.operation != "ListUserPools" { // that lists the other worlds too
+				h.Errorf("%s: answers %s, want %s", where, got, e.answer)
+			}
+			return false
+		}
+		if reply.Err == nil || !reply.Err.Code.Server() && reply.Err.Code != fault.TooManyRequestsException {
+			h.Errorf("%s: answers %v although nothing is committed", where, reply.Err)
+		}
+		if len(sent) > 0 {
+			h.Errorf("%s: sent %q although nothing is committed", where, sent)
+		}
+		return false
+	}
+	i := slices.IndexFunc(e.states, func(state []string) bool { return slices.Equal(state, got) })
+	if i < 0 {
+		h.Errorf("%s: half of the change is committed (-whole +got):\n%s", where, cmp.Diff(e.final(), got))
+	}
+	switch {
+	case reply.Err == nil:
+		if got := r.answer(reply); got != e.answer {
+			h.Errorf("%s: answers %s, want %s", where, got, e.answer)
+		}
+	case reply.Err.Code.Server() || !reply.Spec.Lists(reply.Err.Code):
+		h.Errorf("%s: answers %v (%v) although the change is committed", where, reply.Err, reply.Cause)
+	}
+	if len(sent) > len(e.sent) || i == len(e.states)-1 && !slices.Equal(sent, e.sent) {
+		h.Errorf("%s: sent %q, want %q", where, sent, e.sent)
+	}
+	return true
+}
+
+// again repeats a request of which nothing was committed: now it must do everything.
+func (h *house) again(r *round, e *effect, where string) {
+	h.Helper()
+	request, reply := r.request(r.m.operation, r.body)
+	h.judge(r, e, request, reply, where+", repeated")
+	if got := r.change(r.before, h.eyes.look(h.T), request); reply.Err != nil || !slices.Equal(got, e.final()) {
+		h.Errorf("%s: the repeated request answers %v (-want +got):\n%s", where, reply.Err, cmp.Diff(e.final(), got))
+	}
+}
+
+// TestEveryStorageCall fails every storage call of every operation in turn, by an error. Either all of the change is
+// there or nothing, the answer says which, and the next request finds a server that works.
+func TestEveryStorageCall(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{"sqlite", "postgres"} {
+		var calls, committed atomic.Int64
+		each(t, database, func(t *testing.T, m model, o sqlstore.Options) {
+			h := newHouse(t, o)
+			e := h.effect(m)
+			for k, stage := range e.calls {
+				where := fmt.Sprintf("call %d, %s", k, stage)
+				calls.Add(1)
+				if h.attempt(m, e, where, func(i int) error {
+					if i == k {
+						return errInjected
+					}
+					return nil
+				}) {
+					committed.Add(1)
+				}
+			}
+		})
+		t.Logf("%s: %d operations × %d storage calls failed by error, %d of them after the commit, %s", database, operations(), calls.Load(), committed.Load(), verdict(t))
+	}
+}
+
+// attempt makes the request of a model under a fault and judges it. A request that came to nothing is made again.
+func (h *house) attempt(m model, e *effect, where string, fail func(call int) error) (committed bool) {
+	h.Helper()
+	r := h.round(m)
+	fired := false
+	request, reply := h.send(r, func(i int, _ sqlstore.Stage) error {
+		err := fail(i)
+		fired = fired || err != nil
+		return err
+	})
+	if committed = h.judge(r, e, request, reply, where); committed {
+		return true
+	}
+	if fired && reply.Err == nil {
+		h.Errorf("%s: failed, and the answer does not show it", where)
+	}
+	if reply.Err != nil {
+		h.again(r, e, where)
+	}
+	return false
+}
+
+// TestEveryCrash kills the server, in effect, at every storage call of every operation: it keeps what is in the folder of the
+// SQLite file at that moment, and opens it with a new store. What was acknowledged must be there, and of the change all
+// or nothing. Then it tears the commits: their part of the log is there in half, short by one byte, or with a sector that
+// holds something else.
+func TestEveryCrash(t *testing.T) {
+	t.Parallel()
+	var calls, torn atomic.Int64
+	each(t, "sqlite", func(t *testing.T, m model, o sqlstore.Options) {
+		h := newHouse(t, o)
+		e := h.effect(m)
+		r := h.round(m)
+		h.mark(m.String())
+		r.before = h.eyes.look(t)
+		var crashes []crash
+		keep := func(stage sqlstore.Stage) {
+			crashes = append(crashes, crash{stage, keepFiles(t, o.Path, len(crashes)%2 == 0), h.eyes.look(t)})
+		}
+		request, reply := h.send(r, func(_ int, stage sqlstore.Stage) error { keep(stage); return nil })
+		want.True(t, reply.Err == nil, "%v", reply.Err)
+		keep("answered")
+		// The copies are damaged before they are opened, which empties their logs.
+		damaged := make([]map[string]string, len(crashes))
+		for k, c := range crashes {
+			if c.stage == sqlstore.StageCommit {
+				damaged[k] = tears(t, c.path, crashes[k+1].path)
+			}
+		}
+		for k, c := range crashes {
+			survives(t, c.path, m.String(), c.committed, fmt.Sprintf("crash at call %d, %s", k, c.stage))
+			if state := r.change(r.before, c.committed, request); len(state) > 0 && !slices.ContainsFunc(e.states, func(s []string) bool { return slices.Equal(s, state) }) {
+				t.Errorf("crash at call %d: half of the change is committed (-whole +got):\n%s", k, cmp.Diff(e.final(), state))
+			}
+			calls.Add(1)
+			for name, path := range damaged[k] {
+				survives(t, path, m.String(), c.committed, fmt.Sprintf("commit at call %d, %s", k, name))
+				torn.Add(1)
+			}
+		}
+		want.Equal(t, r.change(r.before, crashes[len(crashes)-1].committed, request), e.final())
+	})
+	t.Logf("sqlite: %d operations × %d storage calls failed by crash, %d commits torn, %s", operations(), calls.Load(), torn.Load(), verdict(t))
+}
+
+// crash is a moment at which the server might have died: the files, and what was committed.
+type crash struct {
+	stage     sqlstore.Stage
+	path      string
+	committed snapshot
+}
+
+// mark commits something, whose acknowledgement a crash must not break.
+func (h *house) mark(value string) {
+	h.Helper()
+	want.NoError(h, h.store.Update(h.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Settings().Put("marker", []byte(value)) }))
+}
+
+// survives opens what a crash has left and compares it with what was committed and acknowledged.
+func survives(t *testing.T, path, marker string, committed snapshot, where string) {
+	t.Helper()
+	kek, err := seal.NewKEK([]byte("0123456789abcdef0123456789abcdef"))
+	want.NoError(t, err)
+	s, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: path, Ring: seal.NewRing(kek), Random: chance.System()})
+	if err != nil {
+		t.Fatalf("%s: %v", where, err)
+	}
+	want.NoError(t, s.View(t.Context(), func(v store.View) error {
+		got, err := v.Settings().Get("marker")
+		want.Equal(t, string(got), marker)
+		return err
+	}))
+	left := openEyes(t, sqlstore.Options{Path: path}).look(t)
+	for name, rows := range map[string][2]snapshot{"is lost": {committed, left}, "was never committed": {left, committed}} {
+		for row := range rows[0].rows {
+			if !rows[1].rows[row] {
+				t.Errorf("%s: %s: %.400s", where, name, row)
+			}
+		}
+	}
+	want.NoError(t, s.Close())
+}
+
+// keepFiles copies a database into a new folder, with the log, and with the log's index if index is set: SQLite must not depend on that.
+func keepFiles(t *testing.T, path string, index bool) string {
+	t.Helper()
+	to := t.TempDir() + "/crash.db"
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if suffix == "-shm" && !index {
+			continue
+		}
+		b, err := os.ReadFile(path + suffix)
+		want.NoError(t, err)
+		want.NoError(t, os.WriteFile(to+suffix, b, 0o600))
+	}
+	return to
+}
+
+// tears returns copies of a database in which a commit, that lies between two others, did not reach the disk whole.
+func tears(t *testing.T, before, after string) map[string]string {
+	t.Helper()
+	old, err := os.ReadFile(before + "-wal")
+	want.NoError(t, err)
+	log, err := os.ReadFile(after + "-wal")
+	want.NoError(t, err)
+	want.True(t, len(log) > len(old), "the commit made the log longer")
+	const sector = 512
+	foreign := slices.Clone(log)
+	for i := range foreign[len(old)+(len(log)-len(old))/2:][:sector] {
+		foreign[len(old)+(len(log)-len(old))/2+i] ^= 0xff
+	}
+	torn := map[string]string{}
+	for name, wal := range map[string][]byte{"half": log[:(len(old)+len(log))/2], "short by a byte": log[:len(log)-1], "with a foreign sector": foreign} {
+		torn[name] = keepFiles(t, before, false)
+		want.NoError(t, os.WriteFile(torn[name]+"-wal", wal, 0o600))
+	}
+	return torn
+}
+
+// TestEveryLostConnection ends the connections to PostgreSQL at every storage call of every operation. If the server
+// comes back at once, the request is carried out, and once; if it stays away, all of the change is there or nothing.
+// Every COMMIT is cut off as well, before it arrives and before its answer does: the outcome is found out.
+func TestEveryLostConnection(t *testing.T) {
+	t.Parallel()
+	var calls, gone, commits atomic.Int64
+	each(t, "postgres", func(t *testing.T, m model, o sqlstore.Options) {
+		direct := openEyes(t, o)
+		c := cutConnections(t, &o)
+		h := newHouse(t, o)
+		h.eyes = direct
+		e := h.effect(m)
+		kill := func() {
+			const ours = ` FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'poolhouse'`
+			direct.rows(t, `SELECT pg_terminate_backend(pid)`+ours, func([]string, []any) {})
+			for left := true; left; {
+				left = false
+				direct.rows(t, `SELECT pid`+ours, func([]string, []any) { left = true })
+			}
+		}
+		for k, stage := range e.calls {
+			h.held(m, e, fmt.Sprintf("connection lost at call %d, %s", k, stage), func(i int) {
+				if i == k {
+					kill()
+				}
+			})
+			calls.Add(1)
+			away := false
+			h.attempt(m, e, fmt.Sprintf("server gone at call %d, %s", k, stage), func(i int) error {
+				if i == k {
+					kill()
+				}
+				if away = away || i == k; away {
+					return errInjected
+				}
+				return nil
+			})
+			gone.Add(1)
+			if stage != sqlstore.StageCommit {
+				continue
+			}
+			for mode, name := range map[int32]string{cutBefore: "COMMIT", cutAfter: "answer to the COMMIT"} {
+				h.held(m, e, fmt.Sprintf("%s lost at call %d", name, k), func(i int) {
+					if i == k {
+						c.mode.Store(mode)
+					}
+				})
+				want.Equal(t, c.mode.Load(), int32(passOn))
+				commits.Add(1)
+			}
+		}
+	})
+	t.Logf("postgres: %d operations × %d storage calls failed by a lost connection and %d by a lost server, %d commits cut off, %s", operations(), calls.Load(), gone.Load(), commits.Load(), verdict(t))
+}
+
+// held makes a request while a connection is lost, and wants it to succeed as if nothing had happened.
+func (h *house) held(m model, e *effect, where string, at func(call int)) {
+	h.Helper()
+	r := h.round(m)
+	request, reply := h.send(r, func(i int, _ sqlstore.Stage) error { at(i); return nil })
+	committed := h.judge(r, e, request, reply, where)
+	if reply.Err != nil || committed != reply.Spec.Writes {
+		h.Errorf("%s: answers %v, %v", where, reply.Err, reply.Cause)
+	}
+}
+
+// cutter passes bytes on to a PostgreSQL server, and cuts a connection at the next COMMIT if it is told to.
+type cutter struct {
+	target string
+	mode   atomic.Int32
+}
+
+// The places of the cut.
+const (
+	passOn    = iota
+	cutBefore // the server never sees the COMMIT
+	cutAfter  // the client never sees the answer
+)
+
+// cutConnections puts a cutter between the store and its server.
+func cutConnections(t *testing.T, o *sqlstore.Options) *cutter {
+	t.Helper()
+	dsn, err := url.Parse(o.DSN)
+	want.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	want.NoError(t, err)
+	t.Cleanup(func() { want.NoError(t, l.Close()) })
+	c := &cutter{target: dsn.Host}
+	dsn.Host = l.Addr().String()
+	o.DSN = dsn.String()
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go c.serve(client)
+		}
+	}()
+	return c
+}
+
+func (c *cutter) serve(client net.Conn) {
+	defer func() { _ = client.Close() }()
+	server, err := net.Dial("tcp", c.target)
+	if err != nil {
+		return
+	}
+	defer func() { _ = server.Close() }()
+	var swallow atomic.Bool
+	go func() {
+		defer func() { _ = client.Close() }()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(b)
+			if n > 0 && swallow.Load() {
+				return // this is the answer, so the COMMIT has happened
+			}
+			if _, failed := client.Write(b[:n]); err != nil || failed != nil {
+				return
+			}
+		}
+	}()
+	b := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(b)
+		if bytes.Contains(bytes.ToLower(b[:n]), []byte("commit\x00")) {
+			switch {
+			case c.mode.CompareAndSwap(cutBefore, passOn):
+				return
+			case c.mode.CompareAndSwap(cutAfter, passOn):
+				swallow.Store(true)
+			}
+		}
+		if _, failed := server.Write(b[:n]); err != nil || failed != nil {
+			return
+		}
+	}
+}
+
+// operations counts those that have a model.
+func operations() int {
+	names := map[string]bool{}
+	for _, m := range models {
+		names[m.operation] = true
+	}
+	return len(names)
+}
+
+func verdict(t *testing.T) string {
+	if t.Failed() {
+		return "with violations"
+	}
+	return "0 violations"
+}
