@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,8 @@ type Inspection struct {
 	Pools  int      `json:"pools"`
 	Keys   int      `json:"keys"`
 	Risks  []string `json:"risks,omitempty"`
+	// Functions are the ARNs that the pools' triggers name, each once.
+	Functions []string `json:"functions,omitempty"`
 }
 
 // desk is the Admin that works on a store.
@@ -120,6 +123,9 @@ func (d *desk) CreateKey(ctx context.Context, n NewKey) (Key, error) {
 	if err := checkActions(n.Actions); err != nil {
 		return Key{}, err
 	}
+	if err := checkPools(n.Pools); err != nil {
+		return Key{}, err
+	}
 	now := d.real.Now()
 	k := &store.AccessKey{Name: n.Name, Actions: n.Actions, Pools: n.Pools, Created: now}
 	if n.Lifetime > 0 {
@@ -131,7 +137,13 @@ func (d *desk) CreateKey(ctx context.Context, n NewKey) (Key, error) {
 	} else {
 		k.ID, k.Secret = id, secret.New(text)
 	}
-	err := d.store.Update(ctx, store.Scope{}, func(tx store.Tx) error { return tx.Keys().Create(k) })
+	entry := d.entry("CreateAccessKey", k.ID)
+	err := d.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
+		if err := tx.Keys().Create(k); err != nil {
+			return err
+		}
+		return tx.Journal().Add(entry)
+	})
 	if err != nil {
 		return Key{}, fmt.Errorf("store the key: %w", err)
 	}
@@ -139,6 +151,24 @@ func (d *desk) CreateKey(ctx context.Context, n NewKey) (Key, error) {
 	shown := keyOf(k)
 	shown.Secret, shown.Token = k.Secret.Reveal(), k.Bearer.Reveal()
 	return shown, nil
+}
+
+// entry is the journal's line for what the operator does with a key.
+func (d *desk) entry(operation, key string) store.Entry {
+	return store.Entry{RequestID: d.chance.RequestID(), Time: d.clock.Now(), Caller: "operator", Operation: operation, Names: []string{key}}
+}
+
+// poolID is what a pool's id, or its ARN, looks like.
+var poolID = regexp.MustCompile(`^(arn:[a-z-]+:cognito-idp:[a-z0-9-]+:[0-9]{12}:userpool/)?[a-z]{2}(-[a-z]+)+-[0-9]_[0-9A-Za-z]+$`)
+
+// checkPools refuses what can be no pool's id: the key could touch nothing. The pools need not exist yet.
+func checkPools(ids []string) error {
+	for _, id := range ids {
+		if !poolID.MatchString(id) {
+			return fmt.Errorf("%q is not a pool's id or ARN, such as us-east-1_aBcDeFgHi", id)
+		}
+	}
+	return nil
 }
 
 // checkActions refuses patterns that fit no operation: they would make a key that can do nothing, by a slip of the pen.
@@ -174,11 +204,15 @@ func (d *desk) Keys(ctx context.Context) ([]Key, error) {
 }
 
 func (d *desk) DeleteKey(ctx context.Context, id string) error {
+	entry := d.entry("DeleteAccessKey", id)
 	err := d.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
 		if _, err := tx.Keys().Get(id); err != nil {
 			return err
 		}
-		return tx.Keys().Delete(id)
+		if err := tx.Keys().Delete(id); err != nil {
+			return err
+		}
+		return tx.Journal().Add(entry)
 	})
 	if err == nil {
 		d.changed()
@@ -260,12 +294,18 @@ func (d *desk) Inspect(ctx context.Context) (Inspection, error) {
 			for _, p := range pools {
 				seen.Pools++
 				seen.Risks = append(seen.Risks, poolRisks(p)...)
+				for _, arn := range p.Lambda.Functions {
+					if !slices.Contains(seen.Functions, arn) {
+						seen.Functions = append(seen.Functions, arn)
+					}
+				}
 				after = p.ID
 			}
 			if len(pools) < page {
 				break
 			}
 		}
+		slices.Sort(seen.Functions)
 		found = seen
 		return nil
 	})

@@ -93,7 +93,7 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	admins(t, func(t *testing.T, a app.Admin, _ func() string) {
 		ctx := t.Context()
-		made, err := a.CreateKey(ctx, app.NewKey{Name: "ci", Actions: []string{"AdminGet*"}, Pools: []string{"us-east-1_a"}, Lifetime: time.Hour})
+		made, err := a.CreateKey(ctx, app.NewKey{Name: "ci", Actions: []string{"AdminGet*"}, Pools: []string{"us-east-1_aBcDeFgHi", "arn:aws:cognito-idp:us-east-1:000000000000:userpool/us-east-1_b"}, Lifetime: time.Hour})
 		want.NoError(t, err)
 		want.True(t, strings.HasPrefix(made.ID, "AKIA") && len(made.Secret) == 40 && made.Token == "", "a key that signs: %+v", made)
 		want.Equal(t, made.Expires.Sub(made.Created), time.Hour)
@@ -112,6 +112,20 @@ func TestKeys(t *testing.T) {
 		want.NoError(t, err)
 		want.Equal(t, len(list), 1)
 
+		entries, err := a.Journal(ctx, app.JournalQuery{})
+		want.NoError(t, err)
+		var told []string
+		for _, e := range entries {
+			told = append(told, e.Caller+" "+e.Operation+" "+strings.Join(e.Names, ","))
+		}
+		want.Equal(t, told, []string{"operator CreateAccessKey " + made.ID, "operator CreateAccessKey " + bearer.ID, "operator DeleteAccessKey " + made.ID},
+			cmpopts.SortSlices(func(x, y string) bool { return x < y }))
+
+		for _, id := range []string{"demo", "us-east-1_*", "*"} {
+			_, err = a.CreateKey(ctx, app.NewKey{Pools: []string{id}})
+			want.Error(t, err, nil)
+			want.Contains(t, err.Error(), "is not a pool's id")
+		}
 		_, err = a.CreateKey(ctx, app.NewKey{Actions: []string{"AdminGetUsr"}})
 		want.Error(t, err, nil)
 		want.Contains(t, err.Error(), `no operation is called "AdminGetUsr"`)

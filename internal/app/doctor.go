@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +69,8 @@ func Doctor(ctx context.Context, c config.Config) iter.Seq[Finding] {
 type doctor struct {
 	c       *config.Config
 	real    clock.Clock
-	running bool // a server has the database
+	running bool     // a server has the database
+	used    []string // the functions that pools name
 }
 
 func fine(format string, args ...any) Finding {
@@ -174,7 +177,7 @@ func (d *doctor) database(ctx context.Context) []Finding {
 	if err = errors.Join(err, a.Close()); err != nil {
 		return []Finding{broken(err, "No server starts on this database until that is repaired.")}
 	}
-	d.running = seen.Server != 0
+	d.running, d.used = seen.Server != 0, seen.Functions
 	out := []Finding{fine("the database answers: %d pools, %d keys", seen.Pools, seen.Keys)}
 	if d.running {
 		out = append(out, fine("the server with process id %d has it", seen.Server))
@@ -245,7 +248,14 @@ func (d *doctor) triggers(ctx context.Context) []Finding {
 		return []Finding{broken(err, "Correct trigger.")}
 	}
 	var out []Finding
-	for arn, target := range d.c.Triggers.Triggers {
+	targets := d.c.Triggers.Triggers
+	for _, arn := range d.used {
+		if targets[arn] == "" && targets["*"] == "" {
+			out = append(out, Finding{Broken, "a pool names the function " + arn + ", which runs nowhere", "Give it a target with trigger; until then the operations that need it fail."})
+		}
+	}
+	for _, arn := range slices.Sorted(maps.Keys(targets)) {
+		target := targets[arn]
 		if strings.HasPrefix(target, "http://") || strings.HasPrefix(target, "https://") {
 			out = append(out, reachURL(ctx, "the trigger "+arn, target, "Correct its target; until then the operations that need it fail."))
 		}

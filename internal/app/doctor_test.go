@@ -46,6 +46,21 @@ func TestDoctorFindsNothing(t *testing.T) {
 	want.Contains(t, all, "is free to listen on")
 }
 
+func TestDoctorFindsFunctionsThatRunNowhere(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	server := start(t, o)
+	const arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+	status, body := plain(t, server.Endpoint(), "CreateUserPool", "", `{"PoolName":"demo","LambdaConfig":{"PreSignUp":"`+arn+`","CustomMessage":"`+arn+`"}}`)
+	want.True(t, status == 200, "the pool is made: %s", body)
+	_, broken := diagnose(t, o.Config)
+	want.Equal(t, strings.Count(broken, "\n"), 1)
+	want.Contains(t, broken, "a pool names the function "+arn)
+	o.Config.Triggers.Triggers = map[string]string{"*": "lambda"}
+	_, broken = diagnose(t, o.Config)
+	want.Equal(t, broken, "")
+}
+
 func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	closed := func(t *testing.T) string { // an address where nobody listens

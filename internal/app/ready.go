@@ -55,11 +55,11 @@ func (a *App) WriteIntroduction(w io.Writer) error {
 	r := a.Ready()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Poolhouse %s answers on %s\n", Build().Version, r.Endpoint)
+	keeps := "The database is in " + r.Data + "."
 	if a.o.Ephemeral {
-		b.WriteString("Nothing is kept: the database goes when the server stops.\n")
-	} else {
-		fmt.Fprintf(&b, "The database is in %s, the messages it sends are at %s\n", r.Data, r.Inbox)
+		keeps = "Nothing is kept: the database goes when the server stops."
 	}
+	fmt.Fprintf(&b, "%s E-mail and SMS without another way out are at %s\n", keeps, r.Inbox)
 	bearer := ""
 	if a.o.AllowRemote {
 		b.WriteString("Signatures are verified against the key below; the plain dialect and the inbox want the bearer token.\n")

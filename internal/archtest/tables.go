@@ -87,14 +87,14 @@ var reservedThings = []reserved{
 	},
 	{
 		[]string{"fmt.Print", "fmt.Printf", "fmt.Println"},
-		"the process's output belongs to the command line; others write to a writer or a logger they are given",
-		map[string]string{"internal/cli": "it is the command line", "cmd": "it is the command line"},
+		"output goes to a writer or a logger that one is given; the command line hands out the process's own",
+		nil,
 	},
 	{
 		[]string{"context.Background", "context.TODO"},
 		"a context comes from the caller, so that deadlines and marks reach everything",
 		map[string]string{
-			"internal/app": "the process starts here", "internal/cli": "the process starts here", "cmd": "the process starts here",
+			"internal/app": "the process starts here", "internal/cli": "the process starts here",
 			"poolhousetest": "a test's server starts here",
 		},
 	},
@@ -115,7 +115,7 @@ type library struct {
 
 var libraries = []library{
 	{"github.com/alecthomas/kong", "command-line parsing with help that reads like a manual", []string{"internal/cli"}},
-	{"github.com/goccy/go-yaml", "configuration and --apply files, with positions in errors", []string{"internal/config", "internal/cli", "internal/app"}},
+	{"github.com/goccy/go-yaml", "configuration and --apply files, with positions in errors", []string{"internal/config", "internal/app"}},
 	{"modernc.org/sqlite", "the embedded database without cgo", []string{"internal/adapter/sqlstore"}},
 	{"github.com/jackc/pgx/v5", "the PostgreSQL driver", []string{"internal/adapter/sqlstore", "internal/testing/pgtest"}},
 	{"github.com/pressly/goose/v3", "numbered migrations", []string{"internal/adapter/sqlstore"}},
