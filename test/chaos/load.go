@@ -234,7 +234,7 @@ func (w *Writer) call(operation string, c Call) error {
 			w.frozen[c.Effect.Object], w.open[seq] = true, c.Effect
 		}
 	case Unsent:
-		defer time.Sleep(5 * time.Millisecond) // or the log fills with the absence of the server
+		defer time.Sleep(20 * time.Millisecond) // or the log fills with the absence of the server
 	}
 	return w.log.end(line)
 }

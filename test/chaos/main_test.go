@@ -3,6 +3,8 @@
 package chaos
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"testing"
@@ -21,4 +23,11 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// writeKey makes a key-encryption key that several servers share.
+func writeKey(path string) error {
+	key := make([]byte, 32)
+	rand.Read(key) // never fails: crypto/rand ends the program instead
+	return os.WriteFile(path, []byte(hex.EncodeToString(key)+"\n"), 0o600)
 }

@@ -109,6 +109,11 @@ func (s *Server) Stop() error {
 	return s.run("pg_ctl", "stop", "-w", "-m", "fast", "-D", s.data())
 }
 
+// StopNow ends the server without rolling back or writing anything: the next Up recovers from the log.
+func (s *Server) StopNow() error {
+	return s.run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", s.data())
+}
+
 // Restart is Stop and Up.
 func (s *Server) Restart() error {
 	if err := s.Stop(); err != nil {
