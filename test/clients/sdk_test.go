@@ -229,9 +229,9 @@ func TestSignatures(t *testing.T) {
 	const body = `{"MaxResults":1}`
 	now := time.Now()
 	type request struct {
-		host, region, service, hash string
-		at                          time.Time
-		spoil                       func(*http.Request)
+		host, service, hash string
+		at                  time.Time
+		spoil               func(*http.Request)
 	}
 	sum := func(text string) string {
 		h := sha256.Sum256([]byte(text))

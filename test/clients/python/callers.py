@@ -1,9 +1,9 @@
 """Who may call a server that verifies signatures."""
 
 import datetime
+import importlib
 import os
-
-import botocore.auth
+import types
 
 from harness import client, equal, main, refused, scenario, unique
 
@@ -55,22 +55,36 @@ class Clock(datetime.datetime):
         return datetime.datetime.now(zone) + cls.ahead
 
 
-def with_clock(ahead, call):
-    """Runs the call with botocore's signer on another clock; older and newer releases read it in different ways."""
-    module, name = botocore.auth, "get_current_datetime"
-    if hasattr(module, name):
-        kept = getattr(module, name)
+def signers():
+    """The modules of botocore that sign: its own, and the one that takes over where the AWS common runtime is installed."""
+    yield importlib.import_module("botocore.auth")
+    try:
+        yield importlib.import_module("botocore.crt.auth")
+    except ImportError:
+        pass  # the common runtime is not there, so nothing takes over
 
-        def shifted(*arguments, **named):
-            return kept(*arguments, **named) + ahead
-    else:
-        name, shifted = "datetime", type("module", (), {"datetime": Clock, "timedelta": datetime.timedelta})
-        kept, Clock.ahead = module.datetime, ahead
-    setattr(module, name, shifted)
+
+def with_clock(ahead, call):
+    """Runs the call with botocore's signers on another clock, which older and newer releases read in different ways."""
+    kept = []
+    Clock.ahead = ahead
+    for module in signers():
+        if hasattr(module, "get_current_datetime"):
+            name = "get_current_datetime"
+            right = getattr(module, name)
+
+            def wrong(*arguments, right=right, **named):
+                return right(*arguments, **named) + ahead
+        else:
+            name, right = "datetime", module.datetime
+            wrong = types.SimpleNamespace(datetime=Clock, timedelta=datetime.timedelta, timezone=datetime.timezone)
+        kept.append((module, name, right))
+        setattr(module, name, wrong)
     try:
         return call()
     finally:
-        setattr(module, name, kept)
+        for module, name, right in kept:
+            setattr(module, name, right)
 
 
 @scenario
