@@ -30,6 +30,8 @@ type conn struct {
 	net.Conn
 	gate *gate
 	idle atomic.Int64 // since when, in nanoseconds of the machine's time; 0 while busy
+	// spoke is true from the first byte on.
+	spoke atomic.Bool
 	once sync.Once
 }
 
@@ -103,6 +105,9 @@ func (g *gate) watch(nc net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
+	if state == http.StateActive {
+		c.spoke.Store(true)
+	}
 	if state != http.StateIdle {
 		c.idle.Store(0)
 		return
@@ -112,6 +117,22 @@ func (g *gate) watch(nc net.Conn, state http.ConnState) {
 		g.mu.Lock()
 		g.freed.Broadcast()
 		g.mu.Unlock()
+	}
+}
+
+// dropSilent closes the connections that never sent a byte. A stopping http.Server waits five seconds for each of
+// them, as some clients open connections that they may need later.
+func (g *gate) dropSilent() {
+	g.mu.Lock()
+	var silent []*conn
+	for c := range g.conns {
+		if !c.spoke.Load() {
+			silent = append(silent, c)
+		}
+	}
+	g.mu.Unlock()
+	for _, c := range silent {
+		_ = c.Close() // it is gone in either case
 	}
 }
 

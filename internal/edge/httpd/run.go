@@ -49,11 +49,14 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, kill <-chan struct{})
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	return s.stop(context.WithoutCancel(ctx), srv, limits, kill)
+	return s.stop(context.WithoutCancel(ctx), srv, gate, limits, kill)
 }
 
+// silence is how long a stopping server waits for the first byte of a connection.
+const silence = 200 * time.Millisecond
+
 // stop ends a server in order.
-func (s *Server) stop(ctx context.Context, srv *http.Server, limits Limits, kill <-chan struct{}) error {
+func (s *Server) stop(ctx context.Context, srv *http.Server, gate *gate, limits Limits, kill <-chan struct{}) error {
 	if limits.Drain > 0 {
 		linger := time.NewTimer(limits.Drain)
 		defer linger.Stop()
@@ -67,6 +70,7 @@ func (s *Server) stop(ctx context.Context, srv *http.Server, limits Limits, kill
 	defer cancel()
 	finished := make(chan error, 1)
 	go func() { finished <- srv.Shutdown(ctx) }()
+	defer time.AfterFunc(silence, gate.dropSilent).Stop()
 	select {
 	case err := <-finished:
 		if err != nil {

@@ -369,6 +369,19 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 	want.NoError(t, <-r.done)
 }
 
+// TestStopDoesNotWaitForSilence keeps a connection open that never says anything. The time-out is shorter than what
+// http.Server alone gives to such connections.
+func TestStopDoesNotWaitForSilence(t *testing.T) {
+	t.Parallel()
+	r := run(t, func(s *httpd.Server) { s.Limits.Stop = 4 * time.Second })
+	silent := r.dial(t)
+	want.Contains(t, r.raw(t, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200 OK") // so the other is accepted
+	r.stop()
+	want.NoError(t, <-r.done)
+	_, err := silent.Read(make([]byte, 1))
+	want.Error(t, err, nil)
+}
+
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
 	r := run(t, func(s *httpd.Server) { s.Limits.Drain = time.Hour })
