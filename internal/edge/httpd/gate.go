@@ -32,7 +32,7 @@ type conn struct {
 	idle atomic.Int64 // since when, in nanoseconds of the machine's time; 0 while busy
 	// spoke is true from the first byte on.
 	spoke atomic.Bool
-	once sync.Once
+	once  sync.Once
 }
 
 // unbounded is more connections than a machine has memory for.
