@@ -104,7 +104,7 @@ func errorsPage() string {
 	for _, t := range texts {
 		code, text := t.Code, t.Text
 		if code == "*" {
-			code = "of the signature"
+			code = "one of several"
 		}
 		if text == "" {
 			text = "(no text)"
