@@ -121,11 +121,10 @@ var libraries = []library{
 	{"github.com/pressly/goose/v3", "numbered migrations", []string{"internal/adapter/sqlstore"}},
 	{"golang.org/x/sys", "the file lock on Windows", []string{"internal/adapter/sqlstore"}},
 	{"github.com/go-json-experiment/json", "strict JSON: duplicate members, letter case, depth", []string{"internal/edge/wire"}},
-	{"github.com/prometheus/client_golang", "the metrics endpoint", []string{"internal/edge/httpd", "internal/adapter/telemetry"}},
+	{"github.com/prometheus/client_golang", "the metrics endpoint", []string{"internal/edge/httpd"}},
 	{"github.com/wneessen/go-mail", "SMTP with TLS and authentication", []string{"internal/adapter/mailer"}},
 	{"github.com/aws/aws-sdk-go-v2", "the Lambda Invoke API", []string{"internal/adapter/lambda"}},
 	{"github.com/aws/smithy-go", "the errors of the AWS SDK", []string{"internal/adapter/lambda"}},
-	{"golang.org/x/crypto", "Argon2id for passwords", []string{"internal/domain/credential"}},
 	{"golang.org/x/time", "the token bucket of the quotas", []string{"internal/service/dispatch"}},
 
 	{"github.com/google/go-cmp", "differences in the messages of tests", nil},
