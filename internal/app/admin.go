@@ -358,7 +358,7 @@ func OpenAdmin(ctx context.Context, s config.Storage) (Admin, error) {
 	return d, nil
 }
 
-// privateFolder makes a folder that nobody else can read, or checks that it is one.
+// privateFolder makes a folder that nobody else can read. One that exists keeps its mode, which the doctor looks at.
 func privateFolder(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

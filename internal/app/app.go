@@ -109,6 +109,10 @@ func newLogger(o *Options) *slog.Logger {
 func (a *App) open(ctx context.Context) error {
 	c := &a.o.Config
 	a.folder = c.Data
+	// A file that a killed server left behind would tell whoever waits for it of a server that is not there.
+	if err := removeIfThere(c.ReadyFile); err != nil {
+		return fmt.Errorf("remove the old ready file: %w", err)
+	}
 	if a.o.Ephemeral {
 		folder, err := os.MkdirTemp("", "poolhouse-") // mode 0700
 		if err != nil {
@@ -158,6 +162,17 @@ func (a *App) open(ctx context.Context) error {
 			return fmt.Errorf("listen for metrics: %w", err)
 		}
 		a.closers = append(a.closers, ignoreClosed(a.metrics))
+	}
+	return nil
+}
+
+// removeIfThere removes a file; no file, or no name of one, is fine.
+func removeIfThere(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return nil
 }

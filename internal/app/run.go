@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 )
 
@@ -58,12 +57,7 @@ func (a *App) announce(ready func() error) error {
 		if err := r.write(path); err != nil {
 			return err
 		}
-		a.closers = append(a.closers, func() error {
-			if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			return nil
-		})
+		a.closers = append(a.closers, func() error { return removeIfThere(path) })
 	}
 	return ready()
 }
