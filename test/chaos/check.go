@@ -16,6 +16,7 @@ import (
 // Counts are what a run has seen, for its summary.
 type Counts struct {
 	Rounds, Calls, Acknowledged, Refused, Throttled, Unknown, Settled, Unsent, Messages, Doubled int
+	Codes                                                                                        map[string]int // of answers that the nemesis caused
 }
 
 // Checker holds the load's log against the database. It knows everything that was acknowledged from the beginning.
@@ -36,11 +37,12 @@ type Checker struct {
 	subs       map[string]string
 	mails      map[string]string // address to the user that was written to, of committed calls
 	violations []string
+	onEnd      func(begun, end Line) // sees each call that has ended; nil: nobody looks
 }
 
 // newChecker looks at a database; known are the requests that were made before the load.
 func newChecker(db *Database, shared string, known ...string) *Checker {
-	c := &Checker{db: db, pools: []string{shared}, model: Model{}, begun: map[int64]Line{}, pending: map[int64]Line{}, refused: map[string]Line{},
+	c := &Checker{Counts: Counts{Codes: map[string]int{}}, db: db, pools: []string{shared}, model: Model{}, begun: map[int64]Line{}, pending: map[int64]Line{}, refused: map[string]Line{},
 		changes: map[string]Line{}, known: map[string]bool{}, subs: map[string]string{}, mails: map[string]string{}}
 	for i := range settlers {
 		c.pools = append(c.pools, SettingsPool(shared, i))
@@ -70,6 +72,9 @@ func (c *Checker) Take(lines []Line) {
 		}
 		delete(c.begun, l.Seq)
 		l.Effect = begun.Effect
+		if c.onEnd != nil {
+			c.onEnd(begun, l)
+		}
 		c.end(l)
 	}
 }
@@ -90,11 +95,17 @@ func (c *Checker) end(l Line) {
 		if throttled {
 			c.Throttled++
 		}
+		if !l.Expected {
+			c.Codes[l.Code]++
+		}
 		if !l.Expected && !(throttled && c.Throttling) {
 			c.violate("call %d, %s of %s, was refused: %s", l.Seq, l.Op, l.Effect.Object, l.Note)
 		}
 	case Unknown:
 		c.Unknown++
+		if l.Code != "" {
+			c.Codes[l.Code]++
+		}
 		if l.Code != "" && !c.ServerErrors {
 			c.violate("call %d, %s of %s, was answered with %s", l.Seq, l.Op, l.Effect.Object, l.Note)
 		}

@@ -35,7 +35,7 @@ type Call struct {
 const (
 	ownUsers   = 5 // users of a writer
 	ownClients = 3
-	taggers    = 8 // the first writers tag the shared pool
+	taggers    = 2 // the first writers tag the shared pool
 	settlers   = 4 // the first writers own a pool each, whose settings they change
 	contested  = 6 // addresses that all writers take from each other
 )

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -352,6 +353,9 @@ func (w *World) Finish(delivered map[string]int) {
 	c := w.Counts
 	text := fmt.Sprintf("%s: %d rounds, %d calls, %d acknowledged, %d refused (%d told to come again), %d unknown (%d of them took place), %d unsent, %d messages, %d doubled, 0 violations",
 		w.tb.Name(), c.Rounds, c.Calls, c.Acknowledged, c.Refused, c.Throttled, c.Unknown, c.Settled, c.Unsent, c.Messages, c.Doubled)
+	for _, code := range slices.Sorted(maps.Keys(c.Codes)) {
+		text += fmt.Sprintf("; %d %s", c.Codes[code], code)
+	}
 	if n := len(w.Ready); n > 0 {
 		slices.Sort(w.Ready)
 		text += fmt.Sprintf("; ready again after %s (median), %s (most)", w.Ready[n/2].Round(time.Millisecond), w.Ready[n-1].Round(time.Millisecond))
@@ -452,4 +456,47 @@ func (l *loadProcess) pause() error {
 	case <-late.C:
 		return errors.New("the load does not pause")
 	}
+}
+
+// someUsers returns names of users of the database.
+func (w *World) someUsers(tb testing.TB, n int) (names []string) {
+	tb.Helper()
+	v, err := w.DB.look(context.Background(), sharedPool, time.Now())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for name := range v.users {
+		if len(names) < n && strings.HasPrefix(name, "contender") { // nobody deletes these
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ready asks the first server whether it is ready.
+func (w *World) ready() error {
+	resp, err := w.client.Get(w.Servers[0].Endpoint + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("/readyz says %s", resp.Status)
+	}
+	return nil
+}
+
+// wrote waits until a change that began after a time was acknowledged.
+func (w *World) wrote(since time.Time) error {
+	return await("a change to succeed", func() (bool, error) {
+		if err := w.drain(); err != nil {
+			return false, err
+		}
+		for _, l := range w.changes {
+			if l.At > since.UnixNano() {
+				return true, nil
+			}
+		}
+		return false, w.load.failed()
+	})
 }
