@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -206,30 +207,40 @@ func each(t *testing.T, database string, fn func(t *testing.T, m model, o sqlsto
 // eyes see the committed rows of a database.
 type eyes struct {
 	db     *sql.DB
-	tables string // the query for their names
+	tables map[string]*sql.Stmt // the query for all rows of each
 }
 
 func openEyes(t *testing.T, o sqlstore.Options) *eyes {
 	t.Helper()
-	e, driver, source := &eyes{}, "pgx", o.DSN
-	e.tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`
+	driver, source := "pgx", o.DSN
+	names := `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`
 	if o.Path != "" {
 		driver, source = "sqlite", "file:"+o.Path+"?_pragma=query_only(1)&_pragma=busy_timeout(5000)"
-		e.tables = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose%'`
+		names = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose%'`
 	}
-	var err error
-	e.db, err = sql.Open(driver, source)
+	db, err := sql.Open(driver, source)
 	want.NoError(t, err)
-	e.db.SetMaxOpenConns(1)
-	t.Cleanup(func() { want.NoError(t, e.db.Close()) })
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { want.NoError(t, db.Close()) })
+	e := &eyes{db, map[string]*sql.Stmt{}}
+	e.query(t, names, func(_ []string, values []any) { e.tables[fmt.Sprint(values[0])] = nil })
+	for table := range e.tables {
+		e.tables[table], err = db.PrepareContext(t.Context(), `SELECT * FROM `+table)
+		want.NoError(t, err)
+	}
 	return e
 }
 
-// rows runs a query and gives fn each row with the names of its columns.
-func (e *eyes) rows(t *testing.T, query string, fn func(columns []string, values []any)) {
+// query runs a query and gives fn each row with the names of its columns.
+func (e *eyes) query(t *testing.T, text string, fn func(columns []string, values []any)) {
 	t.Helper()
-	rows, err := e.db.QueryContext(context.WithoutCancel(t.Context()), query)
+	rows, err := e.db.QueryContext(t.Context(), text)
 	want.NoError(t, err)
+	read(t, rows, fn)
+}
+
+func read(t *testing.T, rows *sql.Rows, fn func(columns []string, values []any)) {
+	t.Helper()
 	defer func() { want.NoError(t, rows.Close()) }()
 	columns, err := rows.Columns()
 	want.NoError(t, err)
@@ -254,10 +265,10 @@ type snapshot struct {
 func (e *eyes) look(t *testing.T) snapshot {
 	t.Helper()
 	s := snapshot{rows: map[string]bool{}, names: map[string]string{}}
-	var tables []string
-	e.rows(t, e.tables, func(_ []string, values []any) { tables = append(tables, fmt.Sprint(values[0])) })
-	for _, table := range tables {
-		e.rows(t, `SELECT * FROM `+table, func(columns []string, values []any) {
+	for table, all := range e.tables {
+		rows, err := all.QueryContext(t.Context())
+		want.NoError(t, err)
+		read(t, rows, func(columns []string, values []any) {
 			text, cells := table+":", map[string]string{}
 			for i, v := range values {
 				if b, blob := v.([]byte); blob {
@@ -409,16 +420,17 @@ func (r *round) answer(reply dispatch.Reply) string {
 }
 
 // judge compares what became of a request under a fault with its effect: the whole of it with an answer that does
-// not ask for a repetition, or nothing with one that does. It reports whether the change was committed.
-func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply, where string) (committed bool) {
+// not ask for a repetition, or nothing with one that does. It returns what was committed.
+func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply, where string) (got []string) {
 	h.Helper()
-	got, sent := r.change(r.before, h.eyes.look(h.T), request), r.sent()
+	got = r.change(r.before, h.eyes.look(h.T), request)
+	sent := r.sent()
 	if len(got) == 0 {
 		if !reply.Spec.Writes && reply.Err == nil {
 			if got := r.answer(reply); got != e.answer && r.m.operation != "ListUserPools" { // that lists the other worlds too
 				h.Errorf("%s: answers %s, want %s", where, got, e.answer)
 			}
-			return false
+			return nil
 		}
 		if reply.Err == nil || !reply.Err.Code.Server() && reply.Err.Code != fault.TooManyRequestsException {
 			h.Errorf("%s: answers %v although nothing is committed", where, reply.Err)
@@ -426,7 +438,7 @@ func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply,
 		if len(sent) > 0 {
 			h.Errorf("%s: sent %q although nothing is committed", where, sent)
 		}
-		return false
+		return nil
 	}
 	i := slices.IndexFunc(e.states, func(state []string) bool { return slices.Equal(state, got) })
 	if i < 0 {
@@ -443,15 +455,15 @@ func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply,
 	if len(sent) > len(e.sent) || i == len(e.states)-1 && !slices.Equal(sent, e.sent) {
 		h.Errorf("%s: sent %q, want %q", where, sent, e.sent)
 	}
-	return true
+	return got
 }
 
 // again repeats a request of which nothing was committed: now it must do everything.
 func (h *house) again(r *round, e *effect, where string) {
 	h.Helper()
 	request, reply := r.request(r.m.operation, r.body)
-	h.judge(r, e, request, reply, where+", repeated")
-	if got := r.change(r.before, h.eyes.look(h.T), request); reply.Err != nil || !slices.Equal(got, e.final()) {
+	got := h.judge(r, e, request, reply, where+", repeated")
+	if reply.Err != nil || !slices.Equal(got, e.final()) {
 		h.Errorf("%s: the repeated request answers %v (-want +got):\n%s", where, reply.Err, cmp.Diff(e.final(), got))
 	}
 }
@@ -492,7 +504,7 @@ func (h *house) attempt(m model, e *effect, where string, fail func(call int) er
 		fired = fired || err != nil
 		return err
 	})
-	if committed = h.judge(r, e, request, reply, where); committed {
+	if len(h.judge(r, e, request, reply, where)) > 0 {
 		return true
 	}
 	if fired && reply.Err == nil {
@@ -510,7 +522,7 @@ func (h *house) attempt(m model, e *effect, where string, fail func(call int) er
 // holds something else.
 func TestEveryCrash(t *testing.T) {
 	t.Parallel()
-	var calls, torn atomic.Int64
+	var calls, opened, torn atomic.Int64
 	each(t, "sqlite", func(t *testing.T, m model, o sqlstore.Options) {
 		h := newHouse(t, o)
 		e := h.effect(m)
@@ -519,39 +531,63 @@ func TestEveryCrash(t *testing.T) {
 		r.before = h.eyes.look(t)
 		var crashes []crash
 		keep := func(stage sqlstore.Stage) {
-			crashes = append(crashes, crash{stage, keepFiles(t, o.Path, len(crashes)%2 == 0), h.eyes.look(t)})
+			crashes = append(crashes, crash{stage, keepFiles(t, o.Path), h.eyes.look(t)})
 		}
 		request, reply := h.send(r, func(_ int, stage sqlstore.Stage) error { keep(stage); return nil })
 		want.True(t, reply.Err == nil, "%v", reply.Err)
 		keep("answered")
-		// The copies are damaged before they are opened, which empties their logs.
-		damaged := make([]map[string]string, len(crashes))
 		for k, c := range crashes {
-			if c.stage == sqlstore.StageCommit {
-				damaged[k] = tears(t, c.path, crashes[k+1].path)
-			}
-		}
-		for k, c := range crashes {
-			survives(t, c.path, m.String(), c.committed, fmt.Sprintf("crash at call %d, %s", k, c.stage))
+			calls.Add(1)
 			if state := r.change(r.before, c.committed, request); len(state) > 0 && !slices.ContainsFunc(e.states, func(s []string) bool { return slices.Equal(s, state) }) {
 				t.Errorf("crash at call %d: half of the change is committed (-whole +got):\n%s", k, cmp.Diff(e.final(), state))
 			}
-			calls.Add(1)
-			for name, path := range damaged[k] {
-				survives(t, path, m.String(), c.committed, fmt.Sprintf("commit at call %d, %s", k, name))
+			if k > 0 && c.files.same(crashes[k-1].files) { // a transaction writes nothing before its commit
+				want.True(t, maps.Equal(c.committed.rows, crashes[k-1].committed.rows), "the same files hold the same rows")
+				continue
+			}
+			where := fmt.Sprintf("crash at call %d, %s", k, c.stage)
+			c.survives(t, c.files, m.String(), where)
+			c.survives(t, files{"": c.files[""], "-wal": c.files["-wal"]}, m.String(), where+", without the log's index")
+			opened.Add(2)
+		}
+		for k, c := range crashes {
+			if c.stage != sqlstore.StageCommit {
+				continue
+			}
+			for name, log := range tears(t, c.files["-wal"], crashes[k+1].files["-wal"]) {
+				c.survives(t, files{"": c.files[""], "-wal": log}, m.String(), fmt.Sprintf("commit at call %d, %s", k, name))
 				torn.Add(1)
 			}
 		}
 		want.Equal(t, r.change(r.before, crashes[len(crashes)-1].committed, request), e.final())
 	})
-	t.Logf("sqlite: %d operations × %d storage calls failed by crash, %d commits torn, %s", operations(), calls.Load(), torn.Load(), verdict(t))
+	t.Logf("sqlite: %d operations × %d storage calls failed by crash, %d different states of the disk opened, %d torn commits, %s", operations(), calls.Load(), opened.Load(), torn.Load(), verdict(t))
 }
 
-// crash is a moment at which the server might have died: the files, and what was committed.
+// crash is a moment at which the server might have died: what is on the disk, and what was committed.
 type crash struct {
 	stage     sqlstore.Stage
-	path      string
+	files     files
 	committed snapshot
+}
+
+// files are the contents of a database's file, log and index of the log, by suffix.
+type files map[string][]byte
+
+func keepFiles(t *testing.T, path string) files {
+	t.Helper()
+	f := files{}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		b, err := os.ReadFile(path + suffix)
+		want.NoError(t, err)
+		f[suffix] = b
+	}
+	return f
+}
+
+// same leaves the index out: readers write into it.
+func (f files) same(g files) bool {
+	return bytes.Equal(f[""], g[""]) && bytes.Equal(f["-wal"], g["-wal"])
 }
 
 // mark commits something, whose acknowledgement a crash must not break.
@@ -560,9 +596,13 @@ func (h *house) mark(value string) {
 	want.NoError(h, h.store.Update(h.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Settings().Put("marker", []byte(value)) }))
 }
 
-// survives opens what a crash has left and compares it with what was committed and acknowledged.
-func survives(t *testing.T, path, marker string, committed snapshot, where string) {
+// survives opens what a crash has left with a new store, and compares it with what was committed and acknowledged.
+func (c *crash) survives(t *testing.T, left files, marker, where string) {
 	t.Helper()
+	path := t.TempDir() + "/crash.db"
+	for suffix, b := range left {
+		want.NoError(t, os.WriteFile(path+suffix, b, 0o600))
+	}
 	kek, err := seal.NewKEK([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
 	s, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: path, Ring: seal.NewRing(kek), Random: chance.System()})
@@ -574,10 +614,10 @@ func survives(t *testing.T, path, marker string, committed snapshot, where strin
 		want.Equal(t, string(got), marker)
 		return err
 	}))
-	left := openEyes(t, sqlstore.Options{Path: path}).look(t)
-	for name, rows := range map[string][2]snapshot{"is lost": {committed, left}, "was never committed": {left, committed}} {
-		for row := range rows[0].rows {
-			if !rows[1].rows[row] {
+	rows := openEyes(t, sqlstore.Options{Path: path}).look(t).rows
+	for name, sides := range map[string][2]map[string]bool{"is lost": {c.committed.rows, rows}, "was never committed": {rows, c.committed.rows}} {
+		for row := range sides[0] {
+			if !sides[1][row] {
 				t.Errorf("%s: %s: %.400s", where, name, row)
 			}
 		}
@@ -585,40 +625,17 @@ func survives(t *testing.T, path, marker string, committed snapshot, where strin
 	want.NoError(t, s.Close())
 }
 
-// keepFiles copies a database into a new folder, with the log, and with the log's index if index is set: SQLite must not depend on that.
-func keepFiles(t *testing.T, path string, index bool) string {
+// tears returns logs in which a commit, that made the log longer, did not reach the disk whole.
+func tears(t *testing.T, before, after []byte) map[string][]byte {
 	t.Helper()
-	to := t.TempDir() + "/crash.db"
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if suffix == "-shm" && !index {
-			continue
-		}
-		b, err := os.ReadFile(path + suffix)
-		want.NoError(t, err)
-		want.NoError(t, os.WriteFile(to+suffix, b, 0o600))
-	}
-	return to
-}
-
-// tears returns copies of a database in which a commit, that lies between two others, did not reach the disk whole.
-func tears(t *testing.T, before, after string) map[string]string {
-	t.Helper()
-	old, err := os.ReadFile(before + "-wal")
-	want.NoError(t, err)
-	log, err := os.ReadFile(after + "-wal")
-	want.NoError(t, err)
-	want.True(t, len(log) > len(old), "the commit made the log longer")
+	want.True(t, len(after) > len(before) && bytes.HasPrefix(after, before), "the commit made the log longer")
 	const sector = 512
-	foreign := slices.Clone(log)
-	for i := range foreign[len(old)+(len(log)-len(old))/2:][:sector] {
-		foreign[len(old)+(len(log)-len(old))/2+i] ^= 0xff
+	half := (len(before) + len(after)) / 2
+	foreign := slices.Clone(after)
+	for i := range sector {
+		foreign[half+i] ^= 0xff
 	}
-	torn := map[string]string{}
-	for name, wal := range map[string][]byte{"half": log[:(len(old)+len(log))/2], "short by a byte": log[:len(log)-1], "with a foreign sector": foreign} {
-		torn[name] = keepFiles(t, before, false)
-		want.NoError(t, os.WriteFile(torn[name]+"-wal", wal, 0o600))
-	}
-	return torn
+	return map[string][]byte{"half": after[:half], "short by a byte": after[:len(after)-1], "with a foreign sector": foreign}
 }
 
 // TestEveryLostConnection ends the connections to PostgreSQL at every storage call of every operation. If the server
@@ -628,17 +645,17 @@ func TestEveryLostConnection(t *testing.T) {
 	t.Parallel()
 	var calls, gone, commits atomic.Int64
 	each(t, "postgres", func(t *testing.T, m model, o sqlstore.Options) {
-		direct := openEyes(t, o)
+		direct := o
 		c := cutConnections(t, &o)
 		h := newHouse(t, o)
-		h.eyes = direct
+		h.eyes = openEyes(t, direct)
 		e := h.effect(m)
 		kill := func() {
 			const ours = ` FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'poolhouse'`
-			direct.rows(t, `SELECT pg_terminate_backend(pid)`+ours, func([]string, []any) {})
+			h.eyes.query(t, `SELECT pg_terminate_backend(pid)`+ours, func([]string, []any) {})
 			for left := true; left; {
 				left = false
-				direct.rows(t, `SELECT pid`+ours, func([]string, []any) { left = true })
+				h.eyes.query(t, `SELECT pid, pg_sleep(0.003)`+ours, func([]string, []any) { left = true })
 			}
 		}
 		for k, stage := range e.calls {
@@ -682,7 +699,7 @@ func (h *house) held(m model, e *effect, where string, at func(call int)) {
 	r := h.round(m)
 	request, reply := h.send(r, func(i int, _ sqlstore.Stage) error { at(i); return nil })
 	committed := h.judge(r, e, request, reply, where)
-	if reply.Err != nil || committed != reply.Spec.Writes {
+	if reply.Err != nil || len(committed) > 0 != reply.Spec.Writes {
 		h.Errorf("%s: answers %v, %v", where, reply.Err, reply.Cause)
 	}
 }
