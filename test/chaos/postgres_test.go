@@ -5,6 +5,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
@@ -78,6 +79,67 @@ func TestPostgresRestartUnderLoad(t *testing.T) {
 	if Timed() && slowest > 2*time.Second {
 		t.Errorf("calls succeeded %s after the database was back, which is more than 2 seconds", slowest)
 	}
+}
+
+// An outage that is too long to be waited for is told to callers, and what they are told is true: a call that was refused was not made.
+func TestPostgresAway(t *testing.T) {
+	t.Parallel()
+	db := database(t)
+	w := New(t, Options{Binary: &program, DSN: db.DSN("postgres")})
+	w.Throttling, w.ServerErrors = true, true
+	for range Rounds(t, 3) {
+		w.Round("PostgreSQL away", func() error {
+			if err := db.Kill(); err != nil {
+				return err
+			}
+			told := w.Throttled + w.Unknown
+			err := await("callers to be told", func() (bool, error) {
+				err := w.drain()
+				return w.Throttled+w.Unknown > told+32, err
+			})
+			return errors.Join(err, db.Up())
+		})
+	}
+	w.Finish(nil)
+}
+
+// Connections to the database are cut wherever they are, also between a commit and its answer. The server finds out what became of the
+// commit: no call is made twice, and no call is refused that was made. Short cuts are not noticed; after long ones callers are told.
+func TestPostgresConnectionsCut(t *testing.T) {
+	t.Parallel()
+	db := database(t)
+	direct, err := url.Parse(db.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, through := NewGate(t, direct.Host), *direct
+	through.Host = gate.Address
+	w := New(t, Options{Binary: &program, DSN: through.String(), Direct: direct.String()})
+	cuts := 0
+	for i := range Rounds(t, 6) {
+		long := i%3 == 2
+		w.Throttling, w.ServerErrors = long, long
+		w.Round("connections cut", func() error {
+			for range 10 {
+				cuts++
+				gate.Set(Shut)
+				gate.Set(Open)
+				time.Sleep(between(w.Rand, 5*time.Millisecond, 40*time.Millisecond))
+			}
+			if !long {
+				return nil
+			}
+			defer gate.Set(Open)
+			gate.Set(Shut)
+			told := w.Throttled + w.Unknown
+			return await("callers to be told", func() (bool, error) {
+				err := w.drain()
+				return w.Throttled+w.Unknown > told+32, err
+			})
+		})
+	}
+	w.Finish(nil)
+	t.Logf("%s: %d times all connections were cut", t.Name(), cuts)
 }
 
 // Two servers share a database. One is killed again and again, and the other does not notice.

@@ -5,6 +5,7 @@ package chaos
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ const sharedPool = "us-east-1_chaos"
 type Options struct {
 	Binary  *Binary
 	DSN     string   // of PostgreSQL; "": an SQLite file
+	Direct  string   // the checker's own way to PostgreSQL; "": DSN
 	Data    string   // data folder of the first server; "": one of the test's
 	Servers int      // 0: one
 	Args    []string // more of the servers' command line
@@ -74,7 +76,7 @@ func New(tb testing.TB, o Options) *World {
 	var err error
 	if o.DSN != "" {
 		args = append(args, "--database", o.DSN)
-		w.DB, err = openPostgres(o.DSN)
+		w.DB, err = openPostgres(cmp.Or(o.Direct, o.DSN))
 	} else {
 		w.DB, err = openSQLite(filepath.Join(data, "poolhouse.db"))
 	}

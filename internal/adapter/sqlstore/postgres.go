@@ -270,7 +270,8 @@ func (s *Store) settle(ctx context.Context, p *patience, lost *transaction) (com
 			return committed, nil
 		}
 		if err := p.wait(context.WithoutCancel(ctx), err); err != nil {
-			return false, fmt.Errorf("find out about a lost commit: %w", err)
+			// Not wrapped: ErrBusy would tell the caller that nothing was done, which nobody knows.
+			return false, fmt.Errorf("find out about a lost commit: %v", err)
 		}
 	}
 }
