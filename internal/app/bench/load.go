@@ -122,7 +122,8 @@ func (l *load) watchCPU(ctx context.Context, from time.Time) func() (time.Durati
 	}
 }
 
-// work sends requests over one connection until the time is up or all is sent.
+// work sends requests over one connection until the time is up or all is sent. One request is measured at least, however
+// short the time or slow the machine.
 func (l *load) work(c net.Conn, out *outcome, from, until time.Time) error {
 	var request []byte
 	r := reader{conn: c, buf: make([]byte, 0, 64<<10)}
@@ -133,7 +134,7 @@ func (l *load) work(c net.Conn, out *outcome, from, until time.Time) error {
 		}
 		request = l.request(request[:0], n)
 		begin := time.Now()
-		if !begin.Before(until) {
+		if !begin.Before(until) && out.requests > 0 {
 			return nil
 		}
 		if _, err := c.Write(request); err != nil {
@@ -144,7 +145,7 @@ func (l *load) work(c net.Conn, out *outcome, from, until time.Time) error {
 			return fmt.Errorf("read a reply: %w", err)
 		}
 		end := time.Now()
-		if begin.Before(from) || end.After(until) {
+		if begin.Before(from) || end.After(until) && out.requests > 0 {
 			continue
 		}
 		out.requests++
