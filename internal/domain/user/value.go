@@ -66,10 +66,8 @@ func violation(a pool.Attribute, value string) string {
 			return textBoolean
 		}
 	case pool.DateTime:
-		if _, err := time.Parse(time.RFC3339, value); err != nil {
-			if _, ok := decimal(value); !ok {
-				return textDate
-			}
+		if _, number := decimal(value); !number && !date(value) {
+			return textDate
 		}
 	}
 	return ""
@@ -108,13 +106,22 @@ func decimal(s string) (*big.Rat, bool) {
 	return new(big.Rat).SetString(s)
 }
 
+// date reports whether s is a date and time as RFC 3339 writes it. time.Parse alone takes more: an hour of one digit, a
+// comma before the fraction, and zones of 24 hours and of 60 minutes.
+func date(s string) bool {
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return false
+	}
+	n := len(s)
+	return s[len("2006-01-02T15")] == ':' && !strings.Contains(s, ",") && (s[n-1] == 'Z' || s[n-5:n-3] <= "23" && s[n-2:] <= "59")
+}
+
 // boolean reads true or false in any letter case and returns the stored form.
 func boolean(s string) (string, bool) {
-	switch {
-	case strings.EqualFold(s, "true"):
-		return "true", true
-	case strings.EqualFold(s, "false"):
-		return "false", true
+	// Not EqualFold, by which the long s of some scripts is an s.
+	switch lower := strings.ToLower(s); lower {
+	case "true", "false":
+		return lower, true
 	}
 	return "", false
 }
