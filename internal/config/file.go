@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -33,16 +34,35 @@ func ReadFile(path string) (*File, error) {
 func Parse(text []byte) (*File, error) {
 	f := &File{present: map[string]bool{}}
 	var keys map[string]any
-	if err := yaml.Unmarshal(text, &keys); err != nil {
-		return nil, fmt.Errorf("not a configuration: %s", yaml.FormatError(err, false, true))
+	if err := decode(text, &keys); err != nil {
+		return nil, fmt.Errorf("not a configuration: %w", err)
 	}
 	for k := range keys {
 		f.present[k] = true
 	}
-	if err := yaml.UnmarshalWithOptions(text, &f.config, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("not a setting: %s", yaml.FormatError(err, false, true))
+	if err := decode(text, &f.config, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("not a setting: %w", err)
+	}
+	// The library passes over keys that are no text, such as 1.
+	for k := range keys {
+		if !f.value(k).IsValid() {
+			return nil, fmt.Errorf("not a setting: %s", k)
+		}
 	}
 	return f, f.checkWords()
+}
+
+// decode reads YAML. The library panics at some odd texts, such as "allow-host: !", which here is an error like any other.
+func decode(text []byte, into any, options ...yaml.DecodeOption) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the YAML cannot be read: %v", v)
+		}
+	}()
+	if err := yaml.UnmarshalWithOptions(text, into, options...); err != nil {
+		return errors.New(yaml.FormatError(err, false, true))
+	}
+	return nil
 }
 
 // checkWords refuses values that are none of the words which a setting allows. The command line does this for flags.
