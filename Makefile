@@ -64,6 +64,8 @@ fuzz: ## fuzz every target for FUZZTIME each
 .PHONY: soak
 soak: ## the tests of PKG, ROUNDS times over in random order with the race detector, to find the rare failure
 	CGO_ENABLED=1 go run ./test/pgrun go test -race -shuffle=on -count=$(ROUNDS) -timeout 4h $(PKG)
+	CHAOS_TIMES=1 CHAOS_ROUNDS=1000 CHAOS_USERS=100000 go test -v -count=1 -timeout 4h -run Kill9 ./test/chaos
+	CHAOS_TIMES=1 CHAOS_ROUNDS=100 go test -v -count=1 -timeout 4h -skip Kill9 ./test/chaos
 
 .PHONY: release
 release: ## build the binaries of all platforms with their sums into dist/

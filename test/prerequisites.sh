@@ -35,6 +35,7 @@ has_compiler() { echo '#include <stdlib.h>' | ${CC:-gcc} -E - >/dev/null 2>&1; }
 missing_packages() {
 	runs git --version || printf ' git'
 	runs curl --version || printf ' curl'
+	runs strace -V || printf ' strace'
 	has_compiler || printf ' gcc libc6-dev'
 	has_postgresql || printf ' postgresql'
 	runs node --version || printf ' nodejs'

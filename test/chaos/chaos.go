@@ -14,8 +14,11 @@
 // A new operation joins by a row in the table: what it is called with, and which fields of which object its success changes
 // (model.go). All else follows.
 //
-// The environment sets the size: CHAOS_ROUNDS for the rounds of each test, CHAOS_WRITERS, and CHAOS_SEED to make the decisions of a
-// failed run again; every run prints its seed. Times are printed, and held only where CHAOS_TIMES is set. Everything happens on 127.0.0.1 and ends with the test.
+// The environment sets the size: CHAOS_ROUNDS for the rounds of each test, CHAOS_WRITERS for the callers, CHAOS_USERS for users that
+// lie about. CHAOS_SEED makes the decisions of a failed run again, whose seed is printed. CHAOS_BINARY names a program that was built
+// before. Times are printed, and held to their bars only where CHAOS_TIMES is set, which also lengthens the rounds.
+//
+// Everything happens on 127.0.0.1 and ends with the test.
 package chaos
 
 import (
@@ -32,6 +35,8 @@ const (
 	EnvRounds  = "CHAOS_ROUNDS"
 	EnvWriters = "CHAOS_WRITERS"
 	EnvSeed    = "CHAOS_SEED"
+	EnvUsers   = "CHAOS_USERS"
+	EnvBinary  = "CHAOS_BINARY"
 	EnvTimes   = "CHAOS_TIMES"
 )
 

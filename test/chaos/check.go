@@ -42,8 +42,10 @@ type Checker struct {
 
 // newChecker looks at a database; known are the requests that were made before the load.
 func newChecker(db *Database, shared string, known ...string) *Checker {
-	c := &Checker{Counts: Counts{Codes: map[string]int{}}, db: db, pools: []string{shared}, model: Model{}, begun: map[int64]Line{}, pending: map[int64]Line{}, refused: map[string]Line{},
-		changes: map[string]Line{}, known: map[string]bool{}, subs: map[string]string{}, mails: map[string]string{}}
+	c := &Checker{
+		Counts: Counts{Codes: map[string]int{}}, db: db, pools: []string{shared}, model: Model{}, begun: map[int64]Line{}, pending: map[int64]Line{}, refused: map[string]Line{},
+		changes: map[string]Line{}, known: map[string]bool{}, subs: map[string]string{}, mails: map[string]string{},
+	}
 	for i := range settlers {
 		c.pools = append(c.pools, SettingsPool(shared, i))
 	}

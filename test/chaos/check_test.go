@@ -19,7 +19,7 @@ func TestCheckerFindsDamage(t *testing.T) {
 	}
 	err := await("some of everything", func() (bool, error) {
 		err := w.drain()
-		return w.Acknowledged > 1500, err
+		return w.Acknowledged > 700, err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -84,6 +84,23 @@ func (d *Database) sound(ctx context.Context) error {
 	return nil
 }
 
+// multiply copies the only user of a pool.
+func (d *Database) multiply(ctx context.Context, pool string, n int) error {
+	numbers := fmt.Sprintf(`(WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < %d) SELECT i FROM numbers) AS n`, n)
+	for _, query := range []string{
+		`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled, attributes, sign_in_attribute)
+			SELECT pool_id, sub || '-' || i, username || i, username_fold || i, version, created_at, modified_at, status, enabled, attributes, sign_in_attribute
+			FROM users CROSS JOIN ` + numbers + ` WHERE pool_id = $1`,
+		`INSERT INTO logins (pool_id, space, login_key, sub) SELECT pool_id, space, login_key || i, sub || '-' || i
+			FROM logins CROSS JOIN ` + numbers + ` WHERE pool_id = $1`,
+	} {
+		if _, err := d.db.ExecContext(ctx, d.bind(query), pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // elapse makes messages due that a dead server had claimed. It stands for waiting until the claim has run out.
 func (d *Database) elapse(ctx context.Context) error {
 	_, err := d.db.ExecContext(ctx, `UPDATE outbox SET next_try = 0 WHERE state IN ('compose', 'ready')`)

@@ -36,7 +36,7 @@ func TestFailingFsync(t *testing.T) {
 	w := New(t, Options{Binary: &program})
 	w.ServerErrors = true // that is what callers get whose commit fails
 	var slowest time.Duration
-	for range Rounds(t, 3) {
+	for range Rounds(t, 2) {
 		took := failSync(t, w)
 		slowest = max(slowest, took)
 	}
@@ -224,7 +224,7 @@ func full(t *testing.T, w *World, take, free func(*Server) error) {
 	w.ServerErrors, w.Throttling = true, true
 	var slowest time.Duration
 	server := w.Servers[0]
-	for range Rounds(t, 3) {
+	for range Rounds(t, 2) {
 		unknown := w.Unknown + w.Refused
 		w.Round("disk full", func() error {
 			if err := take(server); err != nil {
@@ -276,7 +276,7 @@ func TestFailingCommitInProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	acknowledged := 0
-	rounds := Rounds(t, 20)
+	rounds := Rounds(t, 6)
 	for k := range rounds {
 		acknowledged += failCommits(t, sqlstore.Options{Path: filepath.Join(t.TempDir(), "poolhouse.db"), Ring: seal.NewRing(key), Random: chance.System()}, k)
 	}

@@ -10,6 +10,7 @@ import (
 func TestKill9SQLite(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{Binary: &program})
+	w.Fill(2000)
 	for range Rounds(t, 50) {
 		w.Round("kill -9", func() error { return w.KillServer(0) })
 	}

@@ -76,14 +76,14 @@ func (w *lineWriter) write(l Line) error {
 type lineReader struct {
 	file *os.File
 	rest []byte
+	buf  [64 << 10]byte
 }
 
 // next returns the whole lines that came since the last call.
 func (r *lineReader) next() ([]Line, error) {
-	buf := make([]byte, 256<<10)
 	for {
-		n, err := r.file.Read(buf)
-		r.rest = append(r.rest, buf[:n]...)
+		n, err := r.file.Read(r.buf[:])
+		r.rest = append(r.rest, r.buf[:n]...)
 		if errors.Is(err, io.EOF) || n == 0 {
 			break
 		}

@@ -73,8 +73,10 @@ func load(text string) error {
 	client := &http.Client{Timeout: c.Timeout, Transport: &http.Transport{MaxIdleConnsPerHost: c.Writers, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}}
 	writers := make([]*Writer, c.Writers)
 	for i := range writers {
-		writers[i] = &Writer{ID: i, Pool: c.Pool, rand: random(c.Seed, uint64(i)), endpoint: c.Endpoints[i%len(c.Endpoints)], http: client, log: log,
-			model: Model{}, frozen: map[string]bool{}, open: map[int64]Effect{}}
+		writers[i] = &Writer{
+			ID: i, Pool: c.Pool, rand: random(c.Seed, uint64(i)), endpoint: c.Endpoints[i%len(c.Endpoints)], http: client, log: log,
+			model: Model{}, frozen: map[string]bool{}, open: map[int64]Effect{},
+		}
 	}
 	var group sync.WaitGroup
 	failures := make(chan error, c.Writers)

@@ -5,6 +5,7 @@ package chaos
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -16,6 +17,12 @@ var program Binary
 func TestMain(m *testing.M) {
 	if code, was := Load(); was {
 		os.Exit(code)
+	}
+	// These tests wait more than they compute, so that more of them run at a time than there are processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	code := m.Run()
 	if err := program.Remove(); err != nil {

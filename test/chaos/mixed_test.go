@@ -61,13 +61,15 @@ func (m *messenger) finish(t *testing.T, w *World) {
 	t.Helper()
 	m.mend()
 	ctx := context.Background()
-	steps := []func() error{w.Servers[0].Stop, func() error { return w.DB.elapse(ctx) }, func() error { _, err := w.Servers[0].Start(); return err },
+	steps := []func() error{
+		w.Servers[0].Stop, func() error { return w.DB.elapse(ctx) }, func() error { _, err := w.Servers[0].Start(); return err },
 		func() error {
 			return await("the last messages to go out", func() (bool, error) {
 				n, err := w.DB.waiting(ctx)
 				return n == 0, err
 			})
-		}}
+		},
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			t.Fatalf("%v%s", err, w.logs())

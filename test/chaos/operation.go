@@ -154,8 +154,10 @@ func contend(w *Writer) (Call, bool) {
 		return Call{}, false
 	}
 	mark := w.unique("m")
-	set := map[string]string{"email": "contested" + strconv.Itoa(w.rand.IntN(contested)) + "@example.com", "email_verified": "true",
-		"nickname": mark, "custom:mark": mark}
+	set := map[string]string{
+		"email": "contested" + strconv.Itoa(w.rand.IntN(contested)) + "@example.com", "email_verified": "true",
+		"nickname": mark, "custom:mark": mark,
+	}
 	c := w.update(w.contender(), set, Effect{})
 	c.Effect.Set["email_verified"], c.Effect.Set[fieldCode] = Either, ""
 	// Twenty writers may want one address at the same moment; whoever loses too often is told to come again.
@@ -340,15 +342,19 @@ func tag(w *Writer) (Call, bool) {
 	if !w.exists(object) {
 		kind = Create
 	}
-	return Call{Refused: concurrent(), Input: map[string]any{"ResourceArn": poolARN(w.Pool), "Tags": map[string]string{key: value}},
-			Effect: Effect{Kind: kind, Object: object, Set: map[string]string{"value": value}, Pool: w.Pool, Name: key}},
+	return Call{
+			Refused: concurrent(), Input: map[string]any{"ResourceArn": poolARN(w.Pool), "Tags": map[string]string{key: value}},
+			Effect: Effect{Kind: kind, Object: object, Set: map[string]string{"value": value}, Pool: w.Pool, Name: key},
+		},
 		w.ID < taggers && !w.frozen[object]
 }
 
 func untag(w *Writer) (Call, bool) {
 	object, key := w.tagged()
-	return Call{Refused: concurrent(), Input: map[string]any{"ResourceArn": poolARN(w.Pool), "TagKeys": []string{key}},
-			Effect: Effect{Kind: Destroy, Object: object, Pool: w.Pool, Name: key}},
+	return Call{
+			Refused: concurrent(), Input: map[string]any{"ResourceArn": poolARN(w.Pool), "TagKeys": []string{key}},
+			Effect: Effect{Kind: Destroy, Object: object, Pool: w.Pool, Name: key},
+		},
 		w.ID < taggers && w.exists(object)
 }
 
@@ -362,8 +368,10 @@ func updatePool(w *Writer) (Call, bool) {
 	if !w.exists(object) {
 		kind = Create // its settings are not known yet
 	}
-	return Call{Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "PoolName": text, "UserPoolTags": map[string]string{"mark": text}},
-			Effect: Effect{Kind: kind, Object: object, Set: map[string]string{"name": text, "mark": text}, Pool: pool}},
+	return Call{
+			Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "PoolName": text, "UserPoolTags": map[string]string{"mark": text}},
+			Effect: Effect{Kind: kind, Object: object, Set: map[string]string{"name": text, "mark": text}, Pool: pool},
+		},
 		w.ID < settlers && !w.frozen[object]
 }
 
@@ -373,8 +381,10 @@ const customID = "_custom_id_:"
 func createClient(w *Writer) (Call, bool) {
 	pool := SettingsPool(w.Pool, w.ID)
 	id, validity := w.unique("client"+strconv.Itoa(w.ID)+"x"), 1+w.rand.IntN(3000)
-	return Call{Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "ClientName": customID + id, "RefreshTokenValidity": validity},
-			Effect: Effect{Kind: Create, Object: "client:" + pool + ":" + id, Set: map[string]string{"validity": strconv.Itoa(validity)}, Pool: pool, Name: "client:" + id}},
+	return Call{
+			Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "ClientName": customID + id, "RefreshTokenValidity": validity},
+			Effect: Effect{Kind: Create, Object: "client:" + pool + ":" + id, Set: map[string]string{"validity": strconv.Itoa(validity)}, Pool: pool, Name: "client:" + id},
+		},
 		w.ID < settlers && len(w.objects("client:"+pool)) < ownClients
 }
 
@@ -388,12 +398,16 @@ func (w *Writer) client() (object, pool, id string, ok bool) {
 func updateClient(w *Writer) (Call, bool) {
 	object, pool, id, ok := w.client()
 	validity := 1 + w.rand.IntN(3000)
-	return Call{Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "ClientId": id, "RefreshTokenValidity": validity},
-		Effect: Effect{Kind: Change, Object: object, Set: map[string]string{"validity": strconv.Itoa(validity)}, Pool: pool, Name: "client:" + id}}, ok
+	return Call{
+		Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "ClientId": id, "RefreshTokenValidity": validity},
+		Effect: Effect{Kind: Change, Object: object, Set: map[string]string{"validity": strconv.Itoa(validity)}, Pool: pool, Name: "client:" + id},
+	}, ok
 }
 
 func deleteClient(w *Writer) (Call, bool) {
 	object, pool, id, ok := w.client()
-	return Call{Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "ClientId": id},
-		Effect: Effect{Kind: Destroy, Object: object, Pool: pool, Name: "client:" + id}}, ok
+	return Call{
+		Refused: concurrent(), Input: map[string]any{"UserPoolId": pool, "ClientId": id},
+		Effect: Effect{Kind: Destroy, Object: object, Pool: pool, Name: "client:" + id},
+	}, ok
 }

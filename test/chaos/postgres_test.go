@@ -32,6 +32,7 @@ func database(t *testing.T) *pgtest.Server {
 func TestKill9Postgres(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{Binary: &program, DSN: database(t).DSN("postgres")})
+	w.Fill(2000)
 	for range Rounds(t, 50) {
 		w.Round("kill -9", func() error { return w.KillServer(0) })
 	}
@@ -87,7 +88,7 @@ func TestPostgresAway(t *testing.T) {
 	db := database(t)
 	w := New(t, Options{Binary: &program, DSN: db.DSN("postgres")})
 	w.Throttling, w.ServerErrors = true, true
-	for range Rounds(t, 3) {
+	for range Rounds(t, 1) {
 		w.Round("PostgreSQL away", func() error {
 			if err := db.Kill(); err != nil {
 				return err
@@ -116,7 +117,7 @@ func TestPostgresConnectionsCut(t *testing.T) {
 	through.Host = gate.Address
 	w := New(t, Options{Binary: &program, DSN: through.String(), Direct: direct.String()})
 	cuts := 0
-	for i := range Rounds(t, 6) {
+	for i := range Rounds(t, 3) {
 		long := i%3 == 2
 		w.Throttling, w.ServerErrors = long, long
 		w.Round("connections cut", func() error {

@@ -31,6 +31,9 @@ type Binary struct {
 func (b *Binary) Path(tb testing.TB) string {
 	tb.Helper()
 	b.once.Do(func() {
+		if b.path = os.Getenv(EnvBinary); b.path != "" {
+			return
+		}
 		if b.dir, b.err = os.MkdirTemp("", "poolhouse-chaos-"); b.err != nil {
 			return
 		}

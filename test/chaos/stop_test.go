@@ -57,7 +57,7 @@ func TestSecondServerOnSQLite(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{Binary: &program})
-	for range Rounds(t, 10) {
+	for range Rounds(t, 5) {
 		settled := w.Settled
 		w.Round("SIGTERM", func() error { return w.StopServer(0) })
 		if n := w.Settled - settled; n > 0 {
@@ -106,7 +106,7 @@ func TestRollingRestartOfTwo(t *testing.T) {
 			}
 		})
 	}
-	rounds := Rounds(t, 3)
+	rounds := Rounds(t, 2)
 	for range rounds {
 		for i, s := range servers {
 			before := answered.Load()

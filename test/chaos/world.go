@@ -57,7 +57,8 @@ type World struct {
 	client  *http.Client
 	load    *loadProcess
 	settled map[int64]string
-	last    []int64 // time of the last success of each server's writers
+	longest time.Duration // of the load before a fault
+	last    []int64       // time of the last success of each server's writers
 	gap     []time.Duration
 }
 
@@ -66,7 +67,10 @@ func New(tb testing.TB, o Options) *World {
 	tb.Helper()
 	s := seed(tb)
 	dir := tb.TempDir()
-	w := &World{tb: tb, Rand: random(s, 1<<32), client: &http.Client{Timeout: patience, Transport: &http.Transport{}}}
+	w := &World{tb: tb, longest: 200 * time.Millisecond, Rand: random(s, 1<<32), client: &http.Client{Timeout: patience, Transport: &http.Transport{}}}
+	if Timed() {
+		w.longest = 2 * time.Second
+	}
 	tb.Cleanup(w.client.CloseIdleConnections)
 	data := o.Data
 	if data == "" {
@@ -102,8 +106,10 @@ func New(tb testing.TB, o Options) *World {
 	if writers == 0 {
 		writers = 64
 	}
-	w.load = startLoad(tb, LoadConfig{Endpoints: endpoints, Pool: sharedPool, Writers: number(tb, EnvWriters, writers), Seed: s,
-		Log: filepath.Join(dir, "load.log"), Timeout: patience, Think: o.Think})
+	w.load = startLoad(tb, LoadConfig{
+		Endpoints: endpoints, Pool: sharedPool, Writers: number(tb, EnvWriters, writers), Seed: s,
+		Log: filepath.Join(dir, "load.log"), Timeout: patience, Think: o.Think,
+	})
 	return w
 }
 
@@ -134,15 +140,42 @@ func (w *World) makePools(hook string) (requests []string) {
 		names = append(names, SettingsPool(sharedPool, i))
 	}
 	for _, id := range names {
-		input := map[string]any{"PoolName": "chaos", "UserPoolTags": map[string]string{"_custom_id_": id}, "AutoVerifiedAttributes": []string{"email"},
+		input := map[string]any{
+			"PoolName": "chaos", "UserPoolTags": map[string]string{"_custom_id_": id}, "AutoVerifiedAttributes": []string{"email"},
 			"AliasAttributes": []string{"email", "phone_number", "preferred_username"},
-			"Schema":          []map[string]any{{"Name": "mark", "AttributeDataType": "String", "Mutable": true}}}
+			"Schema":          []map[string]any{{"Name": "mark", "AttributeDataType": "String", "Mutable": true}},
+		}
 		if hook != "" {
 			input["LambdaConfig"] = map[string]string{"CustomMessage": hook}
 		}
 		requests = append(requests, w.Call(0, "CreateUserPool", input, nil))
 	}
 	return requests
+}
+
+// Fill puts users into a pool of their own, CHAOS_USERS or else as many as given, so that a server that starts has something to open.
+// They are copies in the database of one that the API made.
+func (w *World) Fill(otherwise int) {
+	w.tb.Helper()
+	n := number(w.tb, EnvUsers, otherwise)
+	pool := sharedPool + "filled"
+	known := []string{
+		w.Call(0, "CreateUserPool", map[string]any{"PoolName": "filled", "UserPoolTags": map[string]string{"_custom_id_": pool}}, nil),
+		w.Call(0, "AdminCreateUser", map[string]any{"UserPoolId": pool, "Username": "filled", "MessageAction": "SUPPRESS"}, nil),
+	}
+	for _, id := range known {
+		w.known[id] = true
+	}
+	err := w.Servers[0].Stop()
+	if err == nil {
+		err = w.DB.multiply(context.Background(), pool, n)
+	}
+	if err == nil {
+		err = w.restart(0)
+	}
+	if err != nil {
+		w.tb.Fatalf("fill the database: %v%s", err, w.logs())
+	}
 }
 
 // Round lets the load run, does something to the world in the middle of it, waits until every server that runs has answered calls
@@ -159,7 +192,7 @@ func (w *World) Round(name string, fault func() error) {
 			return err
 		}
 		w.settled = nil
-		time.Sleep(between(w.Rand, 60*time.Millisecond, 350*time.Millisecond))
+		time.Sleep(between(w.Rand, 40*time.Millisecond, w.longest))
 		if err := fault(); err != nil {
 			return err
 		}
