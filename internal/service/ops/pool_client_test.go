@@ -270,7 +270,7 @@ func TestCustomClientID(t *testing.T) {
 		answer := l.ok("CreateUserPoolClient", create("_custom_id_:"+mine))
 		want.Contains(w.T, answer, `"ClientName":"_custom_id_:`+mine+`","ClientId":"`+mine+`"`)
 		want.Equal(w.T, l.describe(mine), answer)
-		l.refused("CreateUserPoolClient", create("_custom_id_:"+mine), invalid("The custom id "+mine+" is taken. The id of a deleted user pool stays taken."))
+		l.refused("CreateUserPoolClient", create("_custom_id_:"+mine), invalid("The custom id "+mine+" is taken."))
 		l.refused("CreateUserPoolClient", create("_custom_id_:a-b"), invalid("The custom id a-b does not have the form of an id."))
 		l.refused("CreateUserPoolClient", create("_custom_id_:"), invalid("2 validation errors detected: Value '' at 'clientName' failed to satisfy constraint: Member must satisfy regular "+
 			"expression pattern: [\\w\\s+=,.@-]+; Value '' at 'clientName' failed to satisfy constraint: Member must have length greater than or equal to 1"))
