@@ -57,7 +57,7 @@ func TestPostgresRestartUnderLoad(t *testing.T) {
 	var longest, slowest time.Duration
 	for i := range Rounds(t, 6) {
 		way := ways[i%len(ways)]
-		throttled := w.Throttled
+		throttled := w.Codes["TooManyRequestsException"]
 		var outage time.Duration
 		w.Round("PostgreSQL "+way.name, func() error {
 			begin := time.Now()
@@ -71,7 +71,7 @@ func TestPostgresRestartUnderLoad(t *testing.T) {
 			return err
 		})
 		longest = max(longest, outage)
-		if told := w.Throttled - throttled; told > 0 && outage < 2*time.Second {
+		if told := w.Codes["TooManyRequestsException"] - throttled; told > 0 && outage < 2*time.Second {
 			t.Errorf("%d calls were refused in an outage of %s (%s), in which they could have waited", told, outage, way.name)
 		}
 	}

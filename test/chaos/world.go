@@ -493,21 +493,6 @@ func (l *loadProcess) pause() error {
 	}
 }
 
-// someUsers returns names of users of the database.
-func (w *World) someUsers(tb testing.TB, n int) (names []string) {
-	tb.Helper()
-	v, err := w.DB.look(context.Background(), sharedPool, time.Now())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for name := range v.users {
-		if len(names) < n && strings.HasPrefix(name, "contender") { // nobody deletes these
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // ready asks the first server whether it is ready.
 func (w *World) ready() error {
 	resp, err := w.client.Get(w.Servers[0].Endpoint + "/readyz")
