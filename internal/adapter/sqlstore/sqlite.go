@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -217,6 +218,38 @@ func (r *readers) close() error {
 	return errors.Join(append(errs, r.db.Close())...)
 }
 
+// errMoved says that something was committed between the first and the second query of a view that had no
+// transaction yet.
+var errMoved = errors.New("the file changed between two queries")
+
+// snapshot spares the view of a single query, which is consistent by itself, the statements that begin and end a
+// transaction. The second query begins one; if nothing was committed from before the first query to after the second,
+// both have seen the same state.
+type snapshot struct {
+	commits *atomic.Uint64 // odd while the writer commits
+	begin   func() error
+	at      uint64
+	queries int
+}
+
+func (p *snapshot) ahead() error {
+	p.queries++
+	switch p.queries {
+	case 1:
+		p.at = p.commits.Load()
+	case 2:
+		return p.begin()
+	}
+	return nil
+}
+
+func (p *snapshot) behind() error {
+	if p.queries == 2 && (p.at%2 == 1 || p.commits.Load() != p.at) {
+		return errMoved
+	}
+	return nil
+}
+
 func (s *Store) viewSQLite(ctx context.Context, fn func(store.View) error) (err error) {
 	c, err := s.reads.take(ctx)
 	if err != nil {
@@ -237,11 +270,20 @@ func (s *Store) viewSQLite(ctx context.Context, fn func(store.View) error) (err 
 	if err := s.fault(ctx, StageBegin); err != nil {
 		return err
 	}
-	if err := c.run(run, `BEGIN`); err != nil {
-		return s.sqliteError(err)
+	begin := func() error {
+		if begun {
+			return nil // a second run of fn, for tests
+		}
+		err := c.run(run, `BEGIN`)
+		begun = err == nil
+		return err
 	}
-	begun = true
-	return s.sqliteError(s.look(ctx, c, fn))
+	err = s.look(ctx, c, &snapshot{commits: &s.writer.commits, begin: begin}, fn)
+	if errors.Is(err, errMoved) {
+		// The transaction that is open by now stays on one state.
+		err = s.look(ctx, c, nil, fn)
+	}
+	return s.sqliteError(err)
 }
 
 // sqliteError turns a locked database into the port's error.

@@ -308,15 +308,15 @@ func (s *Store) Update(ctx context.Context, scope store.Scope, fn func(store.Tx)
 	return s.updatePostgres(ctx, scope, fn)
 }
 
-// look runs fn as the function of a view.
-func (s *Store) look(ctx context.Context, db executor, fn func(store.View) error) error {
+// look runs fn as the function of a view; p is nil inside a transaction.
+func (s *Store) look(ctx context.Context, db executor, p *snapshot, fn func(store.View) error) error {
 	leave := store.Enter(ctx)
 	defer leave()
 	run := context.WithoutCancel(ctx)
-	t := &transaction{s: s, ctx: run, db: db}
+	t := &transaction{s: s, ctx: run, db: db, snapshot: p}
 	err := t.outcome(fn(view{t}))
 	if s.o.Twice && err == nil {
-		t = &transaction{s: s, ctx: run, db: db}
+		t = &transaction{s: s, ctx: run, db: db, snapshot: p}
 		err = t.outcome(fn(view{t}))
 	}
 	return err

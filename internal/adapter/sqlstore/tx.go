@@ -28,7 +28,9 @@ type transaction struct {
 	wrote bool
 	// before runs ahead of the first write: the savepoint of a function in a group.
 	before func() error
-	err    error
+	// snapshot keeps the queries of a view on one state of an SQLite file; nil where a transaction does that anyway.
+	snapshot *snapshot
+	err      error
 
 	request  string              // of the journal entry
 	keys     map[string]seal.Key // data keys of pools that were opened in an update
@@ -116,6 +118,11 @@ func (t *transaction) rows(query string, scan func(*sql.Rows) error, args ...any
 	if err := t.s.fault(t.ctx, StageQuery); err != nil {
 		return t.fail(err)
 	}
+	if t.snapshot != nil {
+		if err := t.snapshot.ahead(); err != nil {
+			return t.fail(err)
+		}
+	}
 	rows, err := t.db.QueryContext(t.ctx, query, args...)
 	if err != nil {
 		return t.fail(describe(query, err))
@@ -132,6 +139,11 @@ func (t *transaction) rows(query string, scan func(*sql.Rows) error, args ...any
 	}
 	if err := rows.Err(); err != nil {
 		return t.fail(describe(query, err))
+	}
+	if t.snapshot != nil {
+		if err := t.snapshot.behind(); err != nil {
+			return t.fail(err)
+		}
 	}
 	return nil
 }

@@ -26,6 +26,8 @@ type writer struct {
 	c     *session
 	queue chan *job
 
+	commits atomic.Uint64 // grows when a commit begins and when it ends: odd between
+
 	mu      sync.RWMutex // held for reading while a job is put into the queue
 	closed  bool
 	stopped chan struct{}
@@ -280,7 +282,10 @@ func (w *writer) commit() error {
 	w.s.statistic.groups.Add(1)
 	err := w.commitFault()
 	if err == nil {
-		if err = w.c.run(w.ctx, `COMMIT`); err == nil {
+		w.commits.Add(1)
+		err = w.c.run(w.ctx, `COMMIT`)
+		w.commits.Add(1)
+		if err == nil {
 			for _, j := range w.group {
 				if j.t != nil {
 					j.t.publish()

@@ -50,7 +50,7 @@ type Scope struct {
 
 // Store is a database.
 type Store interface {
-	// View runs fn on a consistent snapshot.
+	// View runs fn, perhaps more than once, on a consistent snapshot.
 	View(ctx context.Context, fn func(View) error) error
 	// Update runs fn, perhaps more than once, and commits its writes durably, or nothing. A fault or error that
 	// fn returns is returned as it is and nothing is written.

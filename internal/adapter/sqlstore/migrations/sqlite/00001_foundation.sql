@@ -166,7 +166,7 @@ CREATE INDEX inbox_arrived ON inbox (arrived, id);
 CREATE INDEX inbox_recipient ON inbox (recipient, arrived, id);
 CREATE INDEX inbox_pool ON inbox (pool_id, arrived, id);
 
--- One line for each committed change, in the transaction of the change.
+-- One line for each committed change, in the transaction of the change. Request ids sort by time, so lines are appended.
 CREATE TABLE journal (
     request_id TEXT    NOT NULL PRIMARY KEY,
     at         INTEGER NOT NULL,
@@ -176,6 +176,6 @@ CREATE TABLE journal (
     pool_id    TEXT    NOT NULL,
     sub        TEXT    NOT NULL,
     names      TEXT    NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX journal_at ON journal (at, request_id);
 CREATE INDEX journal_user ON journal (pool_id, sub, at, request_id);
