@@ -9,6 +9,8 @@ export GOTOOLCHAIN := local
 
 # Packages for `make unit` and `make race`, as in: make unit PKG=./internal/domain/...
 PKG ?= ./...
+# More flags for `make bench`.
+BENCH ?=
 # Time for each fuzz target, and rounds of the soak.
 FUZZTIME ?= 1m
 ROUNDS ?= 20
@@ -54,8 +56,10 @@ fresh: ## regenerate, and fail if anything was stale
 	@test/fresh.sh
 
 .PHONY: bench
-bench: ## measure the server against a bare net/http handler on this machine
-	go run ./cmd/poolhouse bench
+bench: build ## measure everything on this machine, 5 minutes, and write docs/reference/performance.md; BENCH=--large adds a million users
+	@mkdir -p .cache
+	go run ./test/pgrun -durable bash -c 'POOLHOUSE_BENCH_POSTGRES=$$POOLHOUSE_TEST_PG_DSN \
+		./poolhouse bench --users 100000 --folder .cache --report docs/reference/performance.md $(BENCH)'
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME each

@@ -1,37 +1,39 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/app"
 	"github.com/poolhouse/poolhouse/internal/app/bench"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 )
 
 type benchCommand struct {
 	Endpoint    string        `placeholder:"URL" help:"Server to measure. Without it, one is started in a temporary folder, with durable commits."`
 	Pool        string        `placeholder:"ID" help:"Pool whose users an earlier run made. Without it, one is made, and deleted at the end."`
-	Operations  []string      `default:"AdminUpdateUserAttributes,AdminGetUser" help:"What to measure: ${operations}."`
+	Operations  []string      `default:"AdminUpdateUserAttributes,AdminGetUser,ListUsers" help:"What to measure: ${operations}."`
 	Connections []int         `default:"64,1" help:"Numbers of connections to measure with."`
-	Duration    time.Duration `default:"9s" help:"Time for each operation and number of connections."`
+	Duration    time.Duration `default:"6s" help:"Time for each operation and number of connections."`
 	Rounds      int           `default:"3" help:"Into how many rounds that time is cut; between them the bare handler is measured."`
 	Users       int           `default:"10000" help:"How many users to make."`
 	Sign        bool          `help:"Sign every request, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY when --endpoint is given, and have the signatures verified."`
-	PID         int           `name:"pid" placeholder:"N" help:"Process id of the server of --endpoint, to measure its processor time."`
+	PID         int           `name:"pid" placeholder:"N" help:"Process id of the server of --endpoint, to measure its processor time and memory."`
 	Folder      string        `placeholder:"DIR" type:"path" help:"Folder in which the started server makes its folder: choose the disk to measure."`
 	JSON        bool          `name:"json" help:"Print JSON."`
+
+	Report   string `placeholder:"FILE" type:"path" help:"Measure everything, and write a report in Markdown with plots beside it: throughput, growth with the number of users, start, memory, signatures."`
+	Growth   []int  `default:"1000,10000,100000" help:"Numbers of users between which the report tells the growth."`
+	Large    bool   `help:"Add a million users to --growth. Making them takes minutes."`
+	Starts   int    `default:"5" help:"How often the report starts a server to time it."`
+	Postgres string `placeholder:"URL" env:"POOLHOUSE_BENCH_POSTGRES" help:"An empty database: the report compares PostgreSQL with pgbench, and leaves the users there."`
 }
 
 // Help is the manual's text.
@@ -41,58 +43,95 @@ func (*benchCommand) Help() string {
 Examples:
   poolhouse bench
   poolhouse bench --sign --connections 64 --duration 30s
-  poolhouse bench --endpoint http://127.0.0.1:9229 --operations AdminGetUser --users 1000`
+  poolhouse bench --endpoint http://127.0.0.1:9229 --operations AdminGetUser --users 1000
+  poolhouse bench --report performance.md --users 100000`
 }
 
 // Run measures.
 func (c *benchCommand) Run(ctx context.Context, s Streams) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if c.Rounds < 1 || c.Users < 1 || c.Duration <= 0 {
-		return errors.New("--rounds, --users and --duration must be greater than 0")
+	if err := c.check(); err != nil {
+		return err
 	}
-	for _, n := range c.Connections {
-		if n < 1 {
-			return errors.New("--connections must be greater than 0")
-		}
-	}
-	o := bench.Options{PID: c.PID, Pool: c.Pool, Users: c.Users, Operations: c.Operations, Connections: c.Connections, Duration: c.Duration,
-		Rounds: c.Rounds, WarmUp: 300 * time.Millisecond,
-		Credentials: bench.Credentials{ID: "bench", Region: "us-east-1"}}
-	if c.Endpoint == "" {
-		folder, err := os.MkdirTemp(c.Folder, "poolhouse-bench-")
-		if err != nil {
-			return err
-		}
-		defer closing(closer(func() error { return os.RemoveAll(folder) }), &err)
-		ready, end, err := c.start(ctx, folder, s.Err)
-		if err != nil {
-			return err
-		}
-		defer closing(closer(end), &err)
-		o.PID, o.Folder = ready.PID, folder
-		if c.Sign {
-			o.Credentials = bench.Credentials{ID: ready.AccessKeyID, Secret: ready.SecretAccessKey, Region: ready.Region}
-		}
-		c.Endpoint = ready.Endpoint
-	} else if c.Sign {
-		o.Credentials = bench.Credentials{ID: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY"), Region: "us-east-1"}
-		if o.Credentials.ID == "" || o.Credentials.Secret == "" {
-			return errors.New("--sign wants AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
-		}
-	}
-	u, err := url.Parse(c.Endpoint)
-	if err != nil || u.Scheme != "http" || u.Host == "" {
-		return fmt.Errorf("--endpoint must be an address such as http://127.0.0.1:9229; TLS is not measured")
-	}
-	if o.Address = u.Host; u.Port() == "" {
-		o.Address += ":80"
-	}
-	ceiling, end, err := startCeiling(ctx, s.Err)
+	path, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	defer closing(closer(end), &err)
+	program := &bench.Program{Path: path, Log: s.Err}
+	if c.Endpoint != "" {
+		return c.measure(ctx, program, s, nil, "")
+	}
+	folder, err := os.MkdirTemp(c.Folder, "poolhouse-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if c.Report != "" {
+		return c.report(ctx, program, s, folder)
+	}
+	var args []string
+	if c.Sign {
+		args = append(args, "--allow-remote")
+	}
+	server, err := program.Start(ctx, bench.Place{Folder: folder}, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	return c.measure(ctx, program, s, server, folder)
+}
+
+func (c *benchCommand) check() error {
+	if c.Rounds < 1 || c.Users < 1 || c.Duration <= 0 || c.Starts < 1 {
+		return errors.New("--rounds, --users, --duration and --starts must be greater than 0")
+	}
+	for _, n := range slices.Concat(c.Connections, c.Growth) {
+		if n < 1 {
+			return errors.New("--connections and --growth must be greater than 0")
+		}
+	}
+	if len(c.Connections) == 0 {
+		return errors.New("--connections must be given")
+	}
+	if c.Report != "" && (c.Endpoint != "" || c.Sign) {
+		return errors.New("--report starts its own servers, with and without signatures: leave out --endpoint and --sign")
+	}
+	if c.Postgres != "" && c.Duration < time.Duration(c.Rounds)*time.Second {
+		return errors.New("pgbench measures whole seconds: give --duration a second for each of the --rounds")
+	}
+	return nil
+}
+
+// warmUp is the part of each round that is not measured.
+const warmUp = 300 * time.Millisecond
+
+// measure prints a table about one server: the given one, or that of --endpoint.
+func (c *benchCommand) measure(ctx context.Context, program *bench.Program, s Streams, server *bench.Server, folder string) (err error) {
+	o := bench.Options{PID: c.PID, Pool: c.Pool, Users: c.Users, Operations: c.Operations, Connections: c.Connections, Duration: c.Duration,
+		Rounds: c.Rounds, WarmUp: warmUp, Folder: folder, Credentials: bench.Credentials{ID: "bench", Region: "us-east-1"}}
+	switch {
+	case server != nil:
+		o.Address, o.PID = server.Address, server.PID
+		if c.Sign {
+			o.Credentials = server.Credentials()
+		}
+	case c.Sign:
+		o.Credentials.ID, o.Credentials.Secret = os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+		if o.Credentials.ID == "" || o.Credentials.Secret == "" {
+			return errors.New("--sign wants AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
+		}
+		fallthrough
+	default:
+		if o.Address, err = bench.Address(c.Endpoint); err != nil {
+			return fmt.Errorf("--endpoint: %w", err)
+		}
+	}
+	ceiling, end, err := program.StartCeiling(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	o.Ceiling = ceiling
 	report, err := bench.Run(ctx, o, s.Err)
 	if err != nil {
@@ -104,83 +143,53 @@ func (c *benchCommand) Run(ctx context.Context, s Streams) (err error) {
 	return report.Print(s.Out)
 }
 
-// closer is a function that closes something.
-type closer func() error
+// postgresUsers is how many users the report makes in PostgreSQL: each takes several round trips.
+const postgresUsers = 10_000
 
-func (c closer) Close() error { return c() }
+// rest is how long a server is left alone before its memory is read.
+const rest = 3 * time.Second
 
-// start runs this program as a server in the folder, and waits for it.
-func (c *benchCommand) start(ctx context.Context, folder string, log io.Writer) (ready app.Ready, end func() error, err error) {
-	program, err := os.Executable()
+// report measures everything and writes the report.
+func (c *benchCommand) report(ctx context.Context, program *bench.Program, s Streams, folder string) error {
+	if c.Large {
+		c.Growth = append(c.Growth, 1_000_000)
+	}
+	slices.Sort(c.Growth)
+	build := app.Build()
+	suite, err := bench.RunSuite(ctx, bench.SuiteOptions{Program: program, Version: build.Version + " (" + build.Revision + ")", Folder: folder,
+		Operations: c.Operations, Connections: c.Connections, Duration: c.Duration, Rounds: c.Rounds, WarmUp: min(warmUp, c.Duration), Users: c.Users,
+		Sizes: slices.Compact(c.Growth), Starts: c.Starts, Rest: min(rest, c.Duration), Postgres: c.Postgres, PostgresUsers: min(c.Users, postgresUsers)}, s.Err)
 	if err != nil {
-		return ready, nil, err
+		return err
 	}
-	file := filepath.Join(folder, "ready.json")
-	args := []string{"dev", "--listen", "127.0.0.1:0", "--data", filepath.Join(folder, "data"), "--ready-file", file, "--log-level", "warn"}
-	if c.Sign {
-		args = append(args, "--allow-remote")
+	if err := suite.Write(c.Report); err != nil {
+		return err
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		return ready, nil, fmt.Errorf("start a server: %w", err)
+	if c.JSON {
+		return printJSON(s.Out, suite)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	end = func() error {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return err
-		}
-		return <-ended
-	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-ended:
-			return ready, nil, fmt.Errorf("the server ended before it was ready: %w", err)
-		case <-tick.C:
-		}
-		text, err := os.ReadFile(file)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = json.Unmarshal(text, &ready)
-		}
-		if err != nil {
-			return ready, nil, errors.Join(err, end())
-		}
-		return ready, end, nil
-	}
+	return suite.Print(s.Out)
 }
 
-// startCeiling runs the bare handler in a process of its own, which ends with this one.
-func startCeiling(ctx context.Context, log io.Writer) (address string, end func() error, err error) {
-	program, err := os.Executable()
+type benchLoadCommand struct {
+	Data     string      `required:"" type:"path" help:"Data folder."`
+	Database secret.Text `env:"POOLHOUSE_DATABASE" help:"Database, if not the folder's own."`
+	Users    int         `required:"" help:"How many."`
+}
+
+// Run makes a pool with users and prints its id.
+func (c *benchLoadCommand) Run(ctx context.Context, s Streams) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := app.Options{Dev: true, Log: s.Err}
+	o.Config.Listen, o.Config.Account, o.Config.Region, o.Config.LogLevel = "127.0.0.1:0", "000000000000", "us-east-1", "warn"
+	o.Config.Data, o.Config.Database = c.Data, c.Database
+	pool, err := app.Fill(ctx, o, c.Users, bench.User)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	cmd := exec.CommandContext(ctx, program, "bench-ceiling")
-	cmd.Stderr = log
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("start the bare handler: %w", err)
-	}
-	end = func() error { return errors.Join(in.Close(), cmd.Wait()) }
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return "", nil, errors.Join(fmt.Errorf("start the bare handler: %w", err), end())
-	}
-	return strings.TrimSpace(line), end, nil
+	_, err = fmt.Fprintln(s.Out, pool)
+	return err
 }
 
 type ceilingCommand struct{}

@@ -49,8 +49,9 @@ type grammar struct {
 	Bench       benchCommand       `cmd:"" group:"other" help:"Measure a server against a bare HTTP handler."`
 	Version     versionCommand     `cmd:"" group:"other" help:"Print the version."`
 
-	BenchCeiling ceilingCommand `cmd:"" hidden:"" help:"Serve the bare handler of 'bench' until standard input ends."`
-	Docs         docsCommand    `cmd:"" hidden:"" help:"Write the generated pages of the documentation."`
+	BenchCeiling ceilingCommand   `cmd:"" hidden:"" help:"Serve the bare handler of 'bench' until standard input ends."`
+	BenchLoad    benchLoadCommand `cmd:"" hidden:"" help:"Make a pool with users for 'bench'."`
+	Docs         docsCommand      `cmd:"" hidden:"" help:"Write the generated pages of the documentation."`
 }
 
 func parser(g *grammar, s Streams, exit func(int)) (*kong.Kong, error) {

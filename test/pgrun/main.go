@@ -3,11 +3,12 @@
 // Command pgrun runs a command with a throw-away PostgreSQL server beside it, as in `pgrun go test ./...`.
 //
 // The command finds the server in the environment variable of package pgtest. The server ends with the command, and the exit status
-// is the command's.
+// is the command's. With -durable the server writes to the disk as in production, which tests can do without and measurements cannot.
 package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,11 +19,14 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: pgrun COMMAND [ARGUMENT]...")
+	durable := flag.Bool("durable", false, "write to the disk as in production")
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: pgrun [-durable] COMMAND [ARGUMENT]...") }
+	flag.Parse()
+	if flag.NArg() == 0 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	err := run(os.Args[1], os.Args[2:])
+	err := run(pgtest.Options{Durable: *durable}, flag.Arg(0), flag.Args()[1:])
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -34,8 +38,8 @@ func main() {
 	}
 }
 
-func run(name string, args []string) error {
-	server, err := pgtest.Start(pgtest.Options{})
+func run(o pgtest.Options, name string, args []string) error {
+	server, err := pgtest.Start(o)
 	if err != nil {
 		return err
 	}

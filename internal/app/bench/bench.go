@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,11 +38,10 @@ type Options struct {
 
 // A Report is what was measured.
 type Report struct {
-	Cores    int           `json:"cores"`
-	Fsync    time.Duration `json:"fsync_ns,omitempty"`
-	Users    int           `json:"users"`
-	Verified bool          `json:"signatures_verified"`
-	Rows     []Row         `json:"rows"`
+	Machine  Machine `json:"machine"`
+	Users    int     `json:"users"`
+	Verified bool    `json:"signatures_verified"`
+	Rows     []Row   `json:"rows"`
 }
 
 // A Row is one operation with one number of connections. Rates are medians of the rounds, a second.
@@ -52,24 +50,35 @@ type Row struct {
 	Connections int           `json:"connections"`
 	Rate        float64       `json:"requests_per_second"`
 	P50         time.Duration `json:"p50_ns"`
+	P90         time.Duration `json:"p90_ns"`
 	P99         time.Duration `json:"p99_ns"`
+	P999        time.Duration `json:"p999_ns"`
+	Longest     time.Duration `json:"longest_ns"`
 	Errors      uint64        `json:"errors"`
 	FirstError  string        `json:"first_error,omitempty"`
 	CPU         time.Duration `json:"server_cpu_ns_per_request,omitempty"`
 	Ceiling     float64       `json:"ceiling_requests_per_second"`
 	Ratio       float64       `json:"ratio_to_ceiling"`
+	Resident    uint64        `json:"server_resident_bytes,omitempty"` // at the end
+	// Disk is how often a second the bare disk makes a change durable, in turns with a changing operation over one connection.
+	Disk      float64 `json:"disk_per_second,omitempty"`
+	DiskRatio float64 `json:"ratio_to_disk,omitempty"`
+}
+
+func (r *Row) latencies(h *histogram) {
+	r.P50, r.P90, r.P99, r.P999, r.Longest = h.quantile(0.5), h.quantile(0.9), h.quantile(0.99), h.quantile(0.999), h.quantile(1)
 }
 
 // Run measures. It tells progress, a line each, what it is doing.
 func Run(ctx context.Context, o Options, progress io.Writer) (report *Report, err error) {
 	for _, name := range o.Operations {
 		if operations[name] == nil {
-			return nil, fmt.Errorf("%s cannot be measured; these can: %s", name, strings.Join(Operations(), ", "))
+			return nil, unknown(name)
 		}
 	}
-	report = &Report{Cores: runtime.NumCPU(), Users: o.Users, Verified: o.Credentials.Secret != ""}
+	report = &Report{Machine: machine(), Users: o.Users, Verified: o.Credentials.Secret != ""}
 	if o.Folder != "" {
-		if report.Fsync, err = FsyncTime(o.Folder, 200); err != nil {
+		if report.Machine.Fsync, err = FsyncTime(o.Folder, 200); err != nil {
 			return nil, err
 		}
 	}
@@ -100,20 +109,50 @@ func Run(ctx context.Context, o Options, progress io.Writer) (report *Report, er
 	return report, nil
 }
 
-// measure runs an operation and the ceiling in turns.
-func measure(ctx context.Context, o *Options, m *maker, name string, connections int) (Row, error) {
+func unknown(operation string) error {
+	return fmt.Errorf("%s cannot be measured; these can: %s", operation, strings.Join(Operations(), ", "))
+}
+
+// a target is what requests are sent to and about.
+type target struct {
+	address string
+	pid     int
+	maker   *maker
+	pool    string
+	users   int
+}
+
+// load is an operation on the target, without its length.
+func (t *target) load(name string, connections int, next *atomic.Uint64) load {
 	body := operations[name]
-	var next, spent atomic.Uint64
 	request := func(to []byte, n uint64) []byte {
 		var space [1024]byte
-		return m.append(to, name, body(space[:0], o.Pool, n*2654435761%uint64(o.Users), n))
+		return t.maker.append(to, name, body(space[:0], t.pool, n*2654435761%uint64(t.users), n))
 	}
-	each := o.Duration / time.Duration(o.Rounds)
-	operation := load{address: o.Address, connections: connections, warmUp: o.WarmUp, duration: each, request: request, next: &next, cpu: cpuOf(o.PID)}
-	ceiling := load{address: o.Ceiling, connections: connections, warmUp: o.WarmUp, duration: each, request: request, next: &spent}
-	row := Row{Operation: name, Connections: connections}
+	return load{address: t.address, connections: connections, request: request, next: next, cpu: cpuOf(t.pid)}
+}
+
+// durable are the operations whose answer waits for the disk. One connection can make no more of them than the disk allows.
+var durable = map[string]bool{"AdminUpdateUserAttributes": true, "AdminCreateUser": true}
+
+// measure runs an operation and what it is compared with in turns.
+func measure(ctx context.Context, o *Options, m *maker, name string, connections int) (row Row, err error) {
+	t := target{address: o.Address, pid: o.PID, maker: m, pool: o.Pool, users: o.Users}
+	var next, spent atomic.Uint64
+	operation, ceiling := t.load(name, connections, &next), t.load(name, connections, &spent)
+	operation.warmUp, operation.duration = o.WarmUp, o.Duration/time.Duration(o.Rounds)
+	ceiling.warmUp, ceiling.duration = operation.warmUp, operation.duration
+	ceiling.address, ceiling.cpu = o.Ceiling, nil
+	var disk *diskLoop
+	if connections == 1 && durable[name] && o.Folder != "" {
+		if disk, err = newDiskLoop(o.Folder); err != nil {
+			return row, err
+		}
+		defer func() { err = errors.Join(err, disk.close()) }()
+	}
+	row = Row{Operation: name, Connections: connections}
 	var all outcome
-	var rates, ceilings, ratios []float64
+	var rates, ceilings, ratios, disks, diskRatios []float64
 	known := true
 	for range o.Rounds {
 		top, err := ceiling.run(ctx)
@@ -131,6 +170,14 @@ func measure(ctx context.Context, o *Options, m *maker, name string, connections
 			return row, errors.New("the server answered no request in time")
 		}
 		rates, ceilings, ratios = append(rates, got.rate()), append(ceilings, top.rate()), append(ratios, got.rate()/top.rate())
+		if disk != nil {
+			var times histogram
+			rate, err := disk.run(operation.duration, &times)
+			if err != nil {
+				return row, err
+			}
+			disks, diskRatios = append(disks, rate), append(diskRatios, got.rate()/rate)
+		}
 		all.requests += got.requests
 		all.errors += got.errors
 		all.cpu += got.cpu
@@ -140,10 +187,16 @@ func measure(ctx context.Context, o *Options, m *maker, name string, connections
 			row.FirstError = got.first
 		}
 	}
-	row.Rate, row.Ceiling, row.Ratio = median(rates), median(ceilings), median(ratios)
-	row.P50, row.P99, row.Errors = all.times.quantile(0.5), all.times.quantile(0.99), all.errors
+	row.Rate, row.Ceiling, row.Ratio, row.Errors = median(rates), median(ceilings), median(ratios), all.errors
+	row.latencies(&all.times)
+	if disk != nil {
+		row.Disk, row.DiskRatio = median(disks), median(diskRatios)
+	}
 	if known {
 		row.CPU = all.cpu / time.Duration(all.requests)
+	}
+	if o.PID != 0 {
+		row.Resident = Resident(o.PID)
 	}
 	return row, nil
 }
@@ -213,19 +266,19 @@ func (r *Report) Print(w io.Writer) error {
 		signatures = "verified"
 	}
 	disk := "not measured"
-	if r.Fsync > 0 {
-		disk = r.Fsync.Round(10 * time.Microsecond).String()
+	if r.Machine.Fsync > 0 {
+		disk = r.Machine.Fsync.Round(10 * time.Microsecond).String()
 	}
-	fmt.Fprintf(w, "%d cores, shared by server and generator · fsync %s · %d users · signatures %s\n\n", r.Cores, disk, r.Users, signatures)
+	fmt.Fprintf(w, "%d cores, shared by server and generator · fsync %s · %d users · signatures %s\n\n", r.Machine.Cores, disk, r.Users, signatures)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tceiling req/s\tratio\t\n")
+	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tserver MiB\tceiling req/s\tratio\tratio to disk\t\n")
 	for _, row := range r.Rows {
-		cpu := "?"
-		if row.CPU > 0 {
-			cpu = fmt.Sprintf("%.1f", float64(row.CPU)/float64(time.Microsecond))
+		ofDisk := ""
+		if row.Disk > 0 {
+			ofDisk = fmt.Sprintf("%.2f", row.DiskRatio)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t%d\t%s\t%.0f\t%.2f\t\n", row.Operation, row.Connections, row.Rate,
-			millis(row.P50), millis(row.P99), row.Errors, cpu, row.Ceiling, row.Ratio)
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t%d\t%s\t%s\t%.0f\t%.2f\t%s\t\n", row.Operation, row.Connections, row.Rate,
+			millis(row.P50), millis(row.P99), row.Errors, micros(row.CPU), mebibytes(row.Resident), row.Ceiling, row.Ratio, ofDisk)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -239,3 +292,18 @@ func (r *Report) Print(w io.Writer) error {
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
+
+// micros and mebibytes write what is not known as a question mark.
+func micros(d time.Duration) string {
+	if d == 0 {
+		return "?"
+	}
+	return fmt.Sprintf("%.1f", float64(d)/float64(time.Microsecond))
+}
+
+func mebibytes(n uint64) string {
+	if n == 0 {
+		return "?"
+	}
+	return fmt.Sprintf("%.0f", float64(n)/(1<<20))
+}

@@ -81,7 +81,7 @@ func TestRun(t *testing.T) {
 	}
 	want.Equal(t, calls["CreateUserPool"], 1)
 	want.Equal(t, calls["DeleteUserPool"], 1)
-	want.True(t, report.Fsync > 0, "the disk was measured")
+	want.True(t, report.Machine.Fsync > 0, "the disk was measured")
 	want.Equal(t, len(report.Rows), len(Operations()))
 	for _, row := range report.Rows {
 		want.True(t, row.Rate > 0 && row.Ceiling > 0 && row.Ratio > 0 && row.P50 > 0 && row.P99 >= row.P50, "%s has its figures: %+v", row.Operation, row)

@@ -21,6 +21,7 @@ type load struct {
 	duration    time.Duration                        // of the measured part; 0: until count requests were sent, all measured
 	count       uint64                               // 0: no bound
 	request     func(to []byte, n uint64) []byte     // appends the bytes of the n-th request
+	rate        float64                              // requests a second of all connections together; 0: as many as are answered
 	next        *atomic.Uint64                       // the number of the next request, shared by the rounds of an operation
 	cpu         func() (used time.Duration, ok bool) // processor time of the server so far; nil: not known
 }
@@ -73,7 +74,13 @@ func (l *load) run(ctx context.Context) (*outcome, error) {
 	failures := make([]error, len(conns))
 	var group sync.WaitGroup
 	for i, c := range conns {
-		group.Go(func() { failures[i] = l.work(c, &parts[i], from, until) })
+		// Paced connections take turns.
+		var pace pacer
+		if l.rate > 0 {
+			pace.each = time.Duration(float64(l.connections) / l.rate * float64(time.Second))
+			pace.due = start.Add(pace.each * time.Duration(i) / time.Duration(l.connections))
+		}
+		group.Go(func() { failures[i] = l.work(c, &parts[i], pace, from, until) })
 	}
 	group.Wait()
 	total := &outcome{elapsed: time.Since(from)}
@@ -122,9 +129,32 @@ func (l *load) watchCPU(ctx context.Context, from time.Time) func() (time.Durati
 	}
 }
 
+// A pacer says when the next request of a connection is due; without a distance between them, as soon as the last was answered.
+type pacer struct {
+	each time.Duration
+	due  time.Time
+}
+
+// wait waits for the next request and returns from when on its latency counts, and the time. A request that is late because the one before it was
+// slow counts from when it was due: a stall must not hide the requests that it held up.
+func (p *pacer) wait() (begin, now time.Time) {
+	now = time.Now()
+	if p.each == 0 {
+		return now, now
+	}
+	due := p.due
+	p.due = due.Add(p.each)
+	if now.After(due) {
+		return due, now
+	}
+	time.Sleep(due.Sub(now))
+	now = time.Now()
+	return now, now
+}
+
 // work sends requests over one connection until the time is up or all is sent. One request is measured at least, however
 // short the time or slow the machine.
-func (l *load) work(c net.Conn, out *outcome, from, until time.Time) error {
+func (l *load) work(c net.Conn, out *outcome, pace pacer, from, until time.Time) error {
 	var request []byte
 	r := reader{conn: c, buf: make([]byte, 0, 64<<10)}
 	for {
@@ -133,8 +163,8 @@ func (l *load) work(c net.Conn, out *outcome, from, until time.Time) error {
 			return nil
 		}
 		request = l.request(request[:0], n)
-		begin := time.Now()
-		if !begin.Before(until) && out.requests > 0 {
+		begin, now := pace.wait()
+		if !now.Before(until) && out.requests > 0 {
 			return nil
 		}
 		if _, err := c.Write(request); err != nil {

@@ -2,13 +2,67 @@ package bench
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
+	"strings"
 	"time"
 )
+
+// A Machine is what one has to know of a machine to judge figures from it. What the system does not tell is empty.
+type Machine struct {
+	Cores     int           `json:"cores"`
+	Processor string        `json:"processor,omitempty"`
+	Memory    uint64        `json:"memory_bytes,omitempty"`
+	System    string        `json:"system"`
+	Go        string        `json:"go"`
+	Fsync     time.Duration `json:"fsync_ns,omitempty"` // of 4 KiB that make the file longer
+}
+
+// machine asks the system.
+func machine() Machine {
+	m := Machine{Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		m.Processor = field(text, "model name")
+	}
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		m.Memory = kibibytes(field(text, "MemTotal"))
+	}
+	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.System += ", kernel " + string(bytes.TrimSpace(text))
+	}
+	return m
+}
+
+// field finds "name : value" in a file of /proc.
+func field(text []byte, name string) string {
+	for line := range strings.Lines(string(text)) {
+		key, value, ok := strings.Cut(line, ":")
+		if ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// kibibytes reads "123 kB"; 0 when that is not what stands there.
+func kibibytes(text string) uint64 {
+	n, err := strconv.ParseUint(strings.TrimSuffix(text, " kB"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}
+
+// Resident is the memory in bytes that a process holds now; 0 where there is no /proc or no such process.
+func Resident(pid int) uint64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0
+	}
+	return kibibytes(field(text, "VmRSS"))
+}
 
 // tick is the unit of /proc/PID/stat, the same on every Linux.
 const tick = 10 * time.Millisecond
@@ -45,32 +99,4 @@ func parseStat(text []byte) (time.Duration, bool) {
 		sum += time.Duration(n) * tick
 	}
 	return sum, true
-}
-
-// FsyncTime is the median time that the disk under a folder needs to make 4 KiB durable, of n tries.
-func FsyncTime(folder string, n int) (median time.Duration, err error) {
-	f, err := os.CreateTemp(folder, ".fsync-*")
-	if err != nil {
-		return 0, fmt.Errorf("measure the disk: %w", err)
-	}
-	defer func() {
-		f.Close()
-		if removed := os.Remove(f.Name()); err == nil {
-			err = removed
-		}
-	}()
-	block := make([]byte, 4096)
-	times := make([]time.Duration, n)
-	for i := range times {
-		if _, err := f.WriteAt(block, int64(i*len(block))); err != nil {
-			return 0, fmt.Errorf("measure the disk: %w", err)
-		}
-		begin := time.Now()
-		if err := f.Sync(); err != nil {
-			return 0, fmt.Errorf("measure the disk: %w", err)
-		}
-		times[i] = time.Since(begin)
-	}
-	slices.Sort(times)
-	return times[n/2], nil
 }

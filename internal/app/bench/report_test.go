@@ -1,0 +1,180 @@
+package bench
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/testing/want"
+)
+
+// measured is a suite with easy figures: the update misses its goals over 64 connections and reaches the one of the disk.
+func measured() *Suite {
+	ms := time.Millisecond
+	update := Row{Operation: "AdminUpdateUserAttributes", Connections: 64, Rate: 2000, P50: 5 * ms, P90: 8 * ms, P99: 20 * ms, P999: 30 * ms, Longest: 40 * ms,
+		CPU: 50 * time.Microsecond, Ceiling: 10000, Ratio: 0.2, Resident: 50 << 20}
+	one := Row{Operation: "AdminUpdateUserAttributes", Connections: 1, Rate: 600, P50: ms, P90: ms, P99: 2 * ms, P999: 2 * ms, Longest: 3 * ms, Ceiling: 6000, Ratio: 0.1,
+		Disk: 1000, DiskRatio: 0.6}
+	get := Row{Operation: "AdminGetUser", Connections: 64, Rate: 8000, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.8, FirstError: "503 <busy>"}
+	return &Suite{Report: Report{Machine: Machine{Cores: 2, Processor: "P & Q", System: "linux/amd64", Go: "go1.26", Fsync: 150 * time.Microsecond}, Users: 100000,
+		Rows: []Row{update, one, get}}, Taken: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1.0", Duration: 6 * time.Second, Rounds: 3, StartCount: 5,
+		Half:   []Paced{{Operation: "AdminGetUser", Connections: 64, Rate: 4000, P50: ms, P99: 2 * ms}},
+		Signed: []Row{update},
+		Starts: []Start{{FirstAnswer: 20 * ms, Longest: 25 * ms, Resident: 30e6}, {Users: 100000, FirstAnswer: 60 * ms, Longest: 61 * ms, Resident: 65e6}},
+		Growth: []Growth{{"AdminGetUser", 1000, ms, 40 * time.Microsecond, 9000}, {"AdminGetUser", 100000, 2 * ms, 44 * time.Microsecond, 8500}},
+		Postgres: &Postgres{Version: "15.4", Users: 10000, Connections: 64, Rate: 900, P50: ms, P99: ms, PgBench: []PgBench{{64, 1000}, {16, 900}},
+			Ratio: 0.9},
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	want.NoError(t, measured().Write(filepath.Join(dir, "speed.md")))
+	text, err := os.ReadFile(filepath.Join(dir, "speed.md"))
+	want.NoError(t, err)
+	for _, line := range []string{
+		"| processor | 2 cores, P & Q,",
+		"| fsync of 4 KiB | 0.150 ms, median |",
+		"| AdminUpdateUserAttributes, 64 connections: ratio to the bare handler | at least 0.30 | 0.20 | **no** |",
+		"| AdminUpdateUserAttributes, 64 connections: p99 (for a disk whose fdatasync takes 0.15 ms) | below 12.0 ms | 20.0 ms | **no** |",
+		"| AdminUpdateUserAttributes, 1 connection: ratio to the bare disk | at least 0.45 | 0.60 | yes |",
+		"| AdminGetUser, 64 connections: ratio to the bare handler | at least 0.40 | 0.80 | yes |",
+		"| growth of any cost from the least to the greatest number of users | at most × 1.50 | × 2.00 (AdminGetUser, median) | **no** |",
+		"| AdminUpdateUserAttributes on PostgreSQL: ratio to pgbench | at least 0.80 | 0.90 | yes |",
+		"| start to first answer with an empty database | below 50 ms | 20 ms | yes |",
+		"| memory at rest with 100,000 users | below 64 MB | 65 MB | **no** |",
+		"| AdminUpdateUserAttributes | 64 | 2000 | 5.00 | 20.00 | 0 | 50.0 | 50 | 10000 | **0.20** |  |  |",
+		"AdminGetUser, first error: `503 <busy>`",
+		"| AdminGetUser | 64 | 4000 | 1.00 | 2.00 | 0 |",
+		"| AdminGetUser | 100,000 | 2.000 | 2.00 | 44.0 | 1.10 | 8500 |",
+		"| pgbench, 64 clients | 1000 |",
+		"The median of 5 starts",
+	} {
+		want.Contains(t, string(text), line)
+	}
+	plots, err := filepath.Glob(filepath.Join(dir, "speed-*.svg"))
+	want.NoError(t, err)
+	want.Equal(t, len(plots), 4)
+	for _, path := range plots {
+		want.Contains(t, string(text), "("+filepath.Base(path)+")")
+		svg, err := os.ReadFile(path)
+		want.NoError(t, err)
+		wellFormed(t, path, string(svg))
+	}
+}
+
+func wellFormed(t *testing.T, name, text string) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(text))
+	for {
+		_, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s is no XML: %v\n%s", name, err, text)
+		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	t.Parallel()
+	for name, list := range map[string][]series{
+		"nothing measured": {{"a", []float64{0, 0}}},
+		"a gap":            {{"a", []float64{1, math.NaN()}}, {"b", []float64{900, 2}}},
+		"one value":        {{"a < b", []float64{10, 10}}},
+	} {
+		for _, logarithmic := range []bool{true, false} {
+			svg := lines("T & U", "ms", []string{"x", "y"}, list, logarithmic)
+			wellFormed(t, name, svg)
+			for _, bad := range []string{"NaN", "Inf"} {
+				want.True(t, !strings.Contains(svg, bad), "%s: a place is %s:\n%s", name, bad, svg)
+			}
+		}
+	}
+}
+
+func TestNiceStep(t *testing.T) {
+	t.Parallel()
+	for v, step := range map[float64]float64{1: 1, 1.1: 2, 3: 5, 7: 10, 0.03: 0.05, 200: 200, 900: 1000} {
+		want.True(t, math.Abs(niceStep(v)-step) < 1e-9, "the step above %v is %v, not %v", v, niceStep(v), step)
+	}
+}
+
+func TestThousands(t *testing.T) {
+	t.Parallel()
+	for n, text := range map[int]string{7: "7", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		want.Equal(t, thousands(n), text)
+	}
+}
+
+func TestParsePgbench(t *testing.T) {
+	t.Parallel()
+	rate, version, err := parsePgbench([]byte("pgbench (15.4)\nnumber of clients: 64\ntps = 6576.25 (without initial connection time)\n"))
+	want.NoError(t, err)
+	want.Equal(t, rate, 6576.25)
+	want.Equal(t, version, "15.4")
+	_, _, err = parsePgbench([]byte("tps = ?"))
+	want.Error(t, err, nil)
+}
+
+// A paced load sends no more than its rate, however fast the server is.
+func TestPacedLoad(t *testing.T) {
+	t.Parallel()
+	key := oneKey{"AKIDEXAMPLE", "secret"}
+	var calls atomic.Int64
+	address := fakeServer(t, key, func(string, []byte) { calls.Add(1) })
+	creds := Credentials{key.id, key.secret, "us-east-1"}
+	to := target{address: address, maker: &maker{host: address, creds: creds}, pool: "p", users: 1}
+	var next atomic.Uint64
+	l := to.load("DescribeUserPool", 4, &next)
+	l.duration, l.rate = 200*time.Millisecond, 100
+	got, err := l.run(t.Context())
+	want.NoError(t, err)
+	want.Equal(t, got.errors, uint64(0))
+	// 20 in that time, and what each connection begins or is owed at the end.
+	want.True(t, got.requests >= 4 && calls.Load() <= 20+4+4, "%d requests were measured and %d sent at 100 a second in 0.2 s", got.requests, calls.Load())
+}
+
+// A request that another one held up counts from when it was due.
+func TestPacerKeepsTheSchedule(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	p := pacer{each: time.Millisecond, due: start.Add(-time.Hour)}
+	for i := range 3 {
+		begin, now := p.wait()
+		want.True(t, begin.Equal(start.Add(-time.Hour+time.Duration(i)*time.Millisecond)), "request %d was due at %s", i, begin)
+		want.True(t, !now.Before(start), "the time is the present one")
+	}
+}
+
+func TestDiskLoop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := newDiskLoop(dir)
+	want.NoError(t, err)
+	var times histogram
+	rate, err := d.run(20*time.Millisecond, &times)
+	want.NoError(t, err)
+	want.True(t, rate > 0 && times.total > 0 && times.quantile(0.5) > 0, "%v changes a second", rate)
+	want.NoError(t, d.close())
+	left, err := os.ReadDir(dir)
+	want.NoError(t, err)
+	want.Equal(t, len(left), 0)
+}
+
+func TestField(t *testing.T) {
+	t.Parallel()
+	text := []byte("Name:\tx\nVmHWM:\t 99 kB\nVmRSS:\t   2048 kB\nmodel name\t: A: B\n")
+	want.Equal(t, kibibytes(field(text, "VmRSS")), uint64(2<<20))
+	want.Equal(t, field(text, "model name"), "A: B")
+	want.Equal(t, kibibytes(field(text, "missing")), uint64(0))
+}
