@@ -184,9 +184,6 @@ func (w *World) Round(name string, fault func() error) {
 	w.tb.Helper()
 	w.Rounds++
 	since := time.Now()
-	if w.AllTime {
-		since = time.Time{}
-	}
 	err := func() error {
 		if err := w.load.run(w.settled); err != nil {
 			return err
@@ -198,6 +195,9 @@ func (w *World) Round(name string, fault func() error) {
 		}
 		if err := w.Answered(time.Now()); err != nil {
 			return err
+		}
+		if w.AllTime { // perhaps since this fault
+			since = time.Time{}
 		}
 		return w.Settle(since)
 	}()
