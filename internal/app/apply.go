@@ -31,6 +31,24 @@ type applier struct {
 // A part of the file is the input of an operation, with lists of further parts in it.
 type part map[string]json.RawMessage
 
+// toJSON turns YAML into JSON and refuses members that stand twice. The library panics at some odd texts, such as
+// "Pools: !", which here is an error like any other.
+func toJSON(text []byte) (asJSON []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the YAML cannot be read: %v", v)
+		}
+	}()
+	var twice any
+	if err = yaml.UnmarshalWithOptions(text, &twice, yaml.Strict()); err == nil {
+		asJSON, err = yaml.YAMLToJSON(text)
+	}
+	if err != nil {
+		return nil, errors.New(yaml.FormatError(err, false, true))
+	}
+	return asJSON, nil
+}
+
 // applyFile applies the pools, clients and users of a YAML or JSON file.
 func (a *applier) applyFile(ctx context.Context, path string) error {
 	text, err := os.ReadFile(path)
@@ -44,13 +62,9 @@ func (a *applier) applyFile(ctx context.Context, path string) error {
 }
 
 func (a *applier) apply(ctx context.Context, text []byte) error {
-	var twice any
-	if err := yaml.UnmarshalWithOptions(text, &twice, yaml.Strict()); err != nil {
-		return errors.New(yaml.FormatError(err, false, true))
-	}
-	asJSON, err := yaml.YAMLToJSON(text)
+	asJSON, err := toJSON(text)
 	if err != nil {
-		return errors.New(yaml.FormatError(err, false, true))
+		return err
 	}
 	var file part
 	if err := json.Unmarshal(asJSON, &file); err != nil {

@@ -223,10 +223,33 @@ func (f *filled) on(s *Server, creds Credentials) *target {
 	return &target{address: s.Address, pid: s.PID, maker: &maker{host: s.Address, creds: creds}, pool: f.pool, users: f.users}
 }
 
+// warmth is how many requests warm fills a server's caches with at most.
+const warmth = 50_000
+
+// warm asks for every user once, or for as many as warmth: a server that has just started reads what it has not seen yet from its file.
+func (r *runner) warm(ctx context.Context, t *target, name string) error {
+	var next atomic.Uint64
+	l := t.load(name, r.most(), &next)
+	l.count = uint64(min(t.users, warmth))
+	got, err := l.run(ctx)
+	if err == nil && got.errors > 0 {
+		err = errors.New(got.first)
+	}
+	if err != nil {
+		return fmt.Errorf("warm up %s with %d users: %w", name, t.users, err)
+	}
+	return nil
+}
+
 // rows measures every operation with every number of connections, and those over many connections at half of what they reached.
 func (r *runner) rows(ctx context.Context) error {
 	f := r.places[r.Users]
 	return r.with(ctx, f, func(s *Server) (err error) {
+		for _, name := range r.Operations {
+			if err := r.warm(ctx, f.on(s, unverified), name); err != nil {
+				return err
+			}
+		}
 		if r.suite.Rows, err = r.table(ctx, s, f, unverified, r.Connections, r.Duration); err != nil {
 			return err
 		}
@@ -300,6 +323,11 @@ func (r *runner) growth(ctx context.Context) (err error) {
 		r.say("%s with %v users", name, r.Sizes)
 		rows := make([]Growth, len(targets))
 		medians, costs, rates := make([]histogram, len(targets)), make([]outcome, len(targets)), make([][]float64, len(targets))
+		for _, t := range targets {
+			if err := r.warm(ctx, t, name); err != nil {
+				return err
+			}
+		}
 		var next atomic.Uint64
 		for range r.Rounds {
 			for i, t := range targets {

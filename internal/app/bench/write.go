@@ -279,7 +279,8 @@ func (s *Suite) method(b *strings.Builder) {
 - **Server.** `+"`poolhouse dev`"+` in a process of its own, with its defaults but without a request log. Commits are durable: an answer follows an fsync. Only the rows that say so verify signatures.
 - **Processor time** is user and system time of the server's process from the kernel's accounts, by requests. **Memory** is the resident set.
 - **Bare disk.** A loop that writes 1 KiB into space the file has had before and calls fdatasync, on the same disk, in turns with the server.
-- **Growth.** A database and a server for each number of users; all run, and take turns of %s.
+- **Growth.** A database and a server for each number of users; all run, and take turns of %s. Before that, and before the rows, a request for each user (50,000 at most) fills the
+  caches of a server that has just started.
 - **Start.** The median of %d starts on a database that exists, from before the process is made to the end of the answer to a first request (ListUserPools, or AdminGetUser where there are users), which is
   tried every 0.2 ms. Memory at rest is read some seconds after the last of them.
 - **Users** are written straight into the database, without passwords.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/kit/contact"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 )
 
@@ -41,9 +42,10 @@ func (l *Limiter) Allow(spec *api.Spec, region, poolID, user string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if user != "" && strings.HasPrefix(string(spec.Quota), "User") && poolID != "" {
-		key := poolID + "\x00" + user + "\x00r"
+		// One user under many spellings: letter case does not count, also where the pool heeds it.
+		key := poolID + "\x00" + contact.Fold(user) + "\x00r"
 		if spec.Writes {
-			key = poolID + "\x00" + user + "\x00w"
+			key = poolID + "\x00" + contact.Fold(user) + "\x00w"
 		}
 		if !bucket(l.users, key, userRate).AllowN(now, 1) {
 			return fault.TooManyRequests()
