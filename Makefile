@@ -11,9 +11,11 @@ export GOTOOLCHAIN := local
 PKG ?= ./...
 # More flags for `make bench`.
 BENCH ?=
-# Time for each fuzz target, and rounds of the soak.
+# Time for each fuzz target, rounds of `make repeat`, and the size of `make soak`.
 FUZZTIME ?= 1m
 ROUNDS ?= 20
+MINUTES ?= 60
+KILLS ?= 1000
 
 .PHONY: help
 help: ## list the targets
@@ -66,10 +68,16 @@ fuzz: ## fuzz every target for FUZZTIME each
 	@FUZZTIME=$(FUZZTIME) test/fuzz.sh
 
 .PHONY: soak
-soak: ## the tests of PKG, ROUNDS times over in random order with the race detector, to find the rare failure
+soak: build ## hours: MINUTES at half load on a level, then KILLS kills and the other faults, then make fuzz
+	@mkdir -p .cache
+	go run ./test/soak -binary ./poolhouse -folder .cache -for $(MINUTES)m
+	CHAOS_ROUNDS=$(KILLS) go run ./test/pgrun go test -count=1 -timeout 24h -run Kill9 -v ./test/chaos
+	CHAOS_ROUNDS=20 CHAOS_TIMES=1 go run ./test/pgrun go test -count=1 -timeout 24h -skip Kill9 -parallel 1 -v ./test/chaos
+	@FUZZTIME=$(FUZZTIME) test/fuzz.sh
+
+.PHONY: repeat
+repeat: ## the tests of PKG, ROUNDS times over in random order with the race detector, to find the rare failure
 	CGO_ENABLED=1 go run ./test/pgrun go test -race -shuffle=on -count=$(ROUNDS) -timeout 4h $(PKG)
-	CHAOS_TIMES=1 CHAOS_ROUNDS=1000 CHAOS_USERS=100000 go test -v -count=1 -timeout 4h -run Kill9 ./test/chaos
-	CHAOS_TIMES=1 CHAOS_ROUNDS=100 go test -v -count=1 -timeout 4h -skip Kill9 ./test/chaos
 
 .PHONY: release
 release: ## build the binaries of all platforms with their sums into dist/
