@@ -41,7 +41,7 @@ func TestCheckerFindsDamage(t *testing.T) {
 	for _, tc := range []struct{ name, damage, found string }{
 		{"none", `SELECT 1`, ""},
 		{"lost update of one attribute", `UPDATE users SET attributes = json_set(attributes, '$.nickname', 'other') WHERE sub IN (SELECT sub FROM users LIMIT 1)`, "half updated"},
-		{"lost update", `UPDATE users SET attributes = json_set(attributes, '$.nickname', 'other', '$."custom:mark"', 'other') WHERE sub IN (SELECT sub FROM users LIMIT 1)`, "was acknowledged as"},
+		{"lost update", `UPDATE users SET attributes = json_set(attributes, '$.nickname', 'other', '$."custom:mark"', 'other') WHERE sub IN (SELECT sub FROM users LIMIT 1)`, `nickname is "other" and was`},
 		{"lost switch", `UPDATE users SET enabled = 1 - enabled`, "enabled is"},
 		{"lost user", `DELETE FROM users WHERE sub IN (SELECT sub FROM users LIMIT 1)`, "is gone"},
 		{"user that came back", `UPDATE users SET username = 'ghost' WHERE sub IN (SELECT sub FROM users LIMIT 1)`, "was deleted, or never acknowledged"},
