@@ -68,11 +68,11 @@ fuzz: ## fuzz every target for FUZZTIME each
 	@FUZZTIME=$(FUZZTIME) test/fuzz.sh
 
 .PHONY: soak
-soak: build ## hours: MINUTES at half load on a level, then KILLS kills and the other faults, then make fuzz
+soak: build ## hours: MINUTES of half load, which must leave the server level, then KILLS kills, the other faults, and make fuzz
 	@mkdir -p .cache
 	go run ./test/soak -binary ./poolhouse -folder .cache -for $(MINUTES)m
-	CHAOS_ROUNDS=$(KILLS) go run ./test/pgrun go test -count=1 -timeout 24h -run Kill9 -v ./test/chaos
-	CHAOS_ROUNDS=20 CHAOS_TIMES=1 go run ./test/pgrun go test -count=1 -timeout 24h -skip Kill9 -parallel 1 -v ./test/chaos
+	CHAOS_TIMES=1 CHAOS_ROUNDS=$(KILLS) CHAOS_USERS=100000 go test -v -count=1 -timeout 24h -run Kill9 ./test/chaos
+	CHAOS_TIMES=1 CHAOS_ROUNDS=100 go test -v -count=1 -timeout 24h -skip Kill9 ./test/chaos
 	@FUZZTIME=$(FUZZTIME) test/fuzz.sh
 
 .PHONY: repeat
