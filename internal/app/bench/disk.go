@@ -40,7 +40,7 @@ type diskLoop struct {
 }
 
 // diskSpace is the size of the file, which the loop overwrites round after round.
-const diskSpace = 32 << 20
+const diskSpace = 8 << 20
 
 func newDiskLoop(folder string) (*diskLoop, error) {
 	f, err := os.CreateTemp(folder, ".disk-*")

@@ -88,7 +88,7 @@ func RunSuite(ctx context.Context, o SuiteOptions, progress io.Writer) (s *Suite
 	if info, err := os.Stat(o.Program.Path); err == nil {
 		r.suite.ProgramMiB = float64(info.Size()) / (1 << 20)
 	}
-	if r.suite.Machine.Fsync, err = FsyncTime(o.Folder, 1000); err != nil {
+	if r.suite.Machine.Fsync, err = FsyncTime(o.Folder, 200); err != nil {
 		return nil, err
 	}
 	var end func() error
