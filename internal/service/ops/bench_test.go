@@ -72,6 +72,8 @@ func BenchmarkOperations(b *testing.B) {
 	} {
 		b.Run(c.operation, func(b *testing.B) {
 			p, id := benchHouse(b, users)
+			stats := p.Store.(*sqlstore.Store).Stats
+			before := stats()
 			var n atomic.Int64
 			source := chance.System()
 			b.SetParallelism(32)
@@ -87,6 +89,9 @@ func BenchmarkOperations(b *testing.B) {
 					}
 				}
 			})
+			if groups := stats().Groups - before.Groups; groups > 0 {
+				b.ReportMetric(float64(b.N)/float64(groups), "updates/group")
+			}
 		})
 	}
 }

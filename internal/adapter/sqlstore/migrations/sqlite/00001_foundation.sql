@@ -178,4 +178,3 @@ CREATE TABLE journal (
     names      TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX journal_at ON journal (at, request_id);
-CREATE INDEX journal_user ON journal (pool_id, sub, at, request_id);
