@@ -5,19 +5,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/adapter/mailer"
+	"github.com/poolhouse/poolhouse/internal/adapter/texter"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/kit/webhook"
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/testing/smtpd"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
@@ -599,4 +607,59 @@ func TestAdminUpdateUserAttributesCallerGivesUp(t *testing.T) {
 		want.Equal(w, w.stored(u).Attributes["email"], "b@x.io")
 		want.Equal(w, w.due(), 1)
 	})
+}
+
+// TestAdminUpdateUserAttributesRealSenders provokes the role exceptions by what a real mail server and a real SMS
+// gateway answer; what they take arrives.
+func TestAdminUpdateUserAttributesRealSenders(t *testing.T) {
+	t.Parallel()
+	const roleTrust = "InvalidSmsRoleTrustRelationshipException: Role does not have a trust relationship allowing Cognito to assume the role"
+	const roleAccess = "InvalidSmsRoleAccessPolicyException: Role does not have permission to publish with SNS"
+	const identity = "InvalidEmailRoleAccessPolicyException: Cognito is not allowed to use your email identity"
+	for _, r := range []struct {
+		name, attrs, want string
+		command           string // of SMTP, that is answered with code
+		code              int    // or the status of the webhook
+		due               int    // messages that stay queued
+	}{
+		{"SMTP 250", "email=b@x.io", "{}", "", 0, 0},
+		{"SMTP 530 at MAIL FROM", "email=b@x.io", identity, "MAIL", 530, 0},
+		{"SMTP 535 at AUTH", "email=b@x.io", identity, "AUTH", 535, 0},
+		{"SMTP 550 at MAIL FROM", "email=b@x.io", identity, "MAIL", 550, 0},
+		{"SMTP 451 at MAIL FROM", "email=b@x.io", "{}", "MAIL", 451, 1},
+		{"webhook 200", "phone_number=+15551234567", "{}", "", 200, 0},
+		{"webhook 401", "phone_number=+15551234567", roleTrust, "", 401, 0},
+		{"webhook 403", "phone_number=+15551234567", roleAccess, "", 403, 0},
+		{"webhook 500", "phone_number=+15551234567", "{}", "", 500, 1},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, both(vectorPool, phoneToo), func(w *world) {
+				mail := smtpd.Start(w.T, nil)
+				if r.command != "" {
+					mail.Refuse(r.command, r.code)
+				}
+				var texts atomic.Int32
+				gateway := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+					texts.Add(1)
+					rw.WriteHeader(r.code)
+				}))
+				w.Cleanup(gateway.Close)
+				email, err := mailer.New(mailer.Options{Address: mail.Address, From: "no-reply@x.io", Username: smtpd.Username, Password: secret.New(smtpd.Password), TLS: mailer.None})
+				want.NoError(w, err)
+				w.senders(email, &texter.Webhook{URL: gateway.URL, Client: webhook.NewClient(), Real: clock.System()})
+				u := w.addUser("u", vectorUser)
+				want.Equal(w, w.update1("u", list(r.attrs)), r.want)
+				name, value, _ := strings.Cut(r.attrs, "=")
+				want.Equal(w, w.stored(u).Attributes[name], value)
+				want.Equal(w, w.due(), r.due)
+				if r.code == 0 {
+					want.Equal(w, len(mail.Mails()), 1)
+				}
+				if name == "phone_number" {
+					want.Equal(w, texts.Load(), int32(1))
+				}
+			})
+		})
+	}
 }

@@ -42,6 +42,7 @@ type world struct {
 	email    *recorder
 	sms      *recorder
 	hooks    *functions
+	messages *messages.Messages
 	pool     *pool.Pool
 	mu       sync.Mutex
 	calls    int
@@ -106,6 +107,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	w := &world{T: t, store: s, clock: clock.NewFake(start), email: &recorder{}, sms: &recorder{}, hooks: &functions{}}
 	source := chance.System()
 	m := &messages.Messages{Store: s, Hooks: w.hooks, Email: w.email, SMS: w.sms, Clock: w.clock, Real: w.clock, Chance: source, Log: slog.New(slog.DiscardHandler)}
+	w.messages = m
 	sealer, err := page.NewSealer([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
 	reg := dispatch.NewRegistry()
@@ -301,6 +303,9 @@ func (r *recorder) Send(ctx context.Context, m *message.Message) (message.Receip
 	r.got = append(r.got, m)
 	return message.Receipt{}, nil
 }
+
+// senders puts others in the place of the recorders.
+func (w *world) senders(email, sms message.Sender) { w.messages.Email, w.messages.SMS = email, sms }
 
 // sent are the messages of both senders as text, and forgets them.
 func (w *world) sent() []string {
