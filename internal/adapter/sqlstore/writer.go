@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
@@ -104,6 +105,10 @@ func (w *writer) update(ctx context.Context, scope store.Scope, fn func(store.Tx
 	return j.err
 }
 
+// placeWait is how long an update waits for a place in the queue. Past it the server is asked for more than it can do,
+// and a quick refusal, which callers repeat later, beats an answer after many seconds.
+const placeWait = 25 * time.Millisecond
+
 func (w *writer) enqueue(j *job) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -113,6 +118,15 @@ func (w *writer) enqueue(j *job) error {
 	select {
 	case w.queue <- j:
 		return nil
+	default:
+	}
+	wait := time.NewTimer(placeWait)
+	defer wait.Stop()
+	select {
+	case w.queue <- j:
+		return nil
+	case <-wait.C:
+		return fmt.Errorf("%w: %d updates wait for the writer", store.ErrBusy, cap(w.queue))
 	case <-j.ctx.Done():
 		return j.ctx.Err()
 	}

@@ -407,3 +407,22 @@ func TestCheckpoint(t *testing.T) {
 	want.NoError(t, err)
 	want.True(t, info.Size() > 50<<20, "the log is left alone at %d bytes", info.Size())
 }
+
+// TestQueueIsBounded asks for more updates than may wait: those that find no place are refused and the others are made.
+func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	const places, asked = 8, 20
+	s := open(t, Options{MaxGroup: places / 2})
+	release := hold(t, s)
+	results := make(chan error, asked)
+	for i := range asked {
+		go func() { results <- put(s, fmt.Sprint("key", i))(t.Context()) }()
+	}
+	for range asked - places {
+		want.Error(t, <-results, store.ErrBusy)
+	}
+	release()
+	for range places {
+		want.NoError(t, <-results)
+	}
+}
