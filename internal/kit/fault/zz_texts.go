@@ -77,11 +77,6 @@ func Internal(id string) *Error {
 	return &Error{Code: InternalErrorException, Message: "The request could not be processed. Request id: " + id}
 }
 
-// Unavailable answers ServiceUnavailableException: The server is not able to answer now. Try again. (own)
-func Unavailable() *Error {
-	return &Error{Code: ServiceUnavailableException, Message: "The server is not able to answer now. Try again."}
-}
-
 // CrossOrigin answers AccessDeniedException: This operation cannot be called from a web page of another origin. (own)
 func CrossOrigin() *Error {
 	return &Error{Code: AccessDeniedException, Message: "This operation cannot be called from a web page of another origin."}
@@ -125,11 +120,6 @@ func InvalidArn(arn string) *Error {
 // UserNotFound answers UserNotFoundException: User does not exist. (observed)
 func UserNotFound() *Error {
 	return &Error{Code: UserNotFoundException, Message: "User does not exist."}
-}
-
-// UserDisabled answers NotAuthorizedException: User is disabled. (observed)
-func UserDisabled() *Error {
-	return &Error{Code: NotAuthorizedException, Message: "User is disabled."}
 }
 
 // UsernameTaken answers UsernameExistsException: User account already exists (observed)
@@ -738,7 +728,6 @@ func Catalogue() []Text {
 		{"Constraints", "InvalidParameterException", "observed", "{text}"},
 		{"MissingMembers", "InvalidParameterException", "own", "{text}"},
 		{"Internal", "InternalErrorException", "own", "The request could not be processed. Request id: {id}"},
-		{"Unavailable", "ServiceUnavailableException", "own", "The server is not able to answer now. Try again."},
 		{"CrossOrigin", "AccessDeniedException", "own", "This operation cannot be called from a web page of another origin."},
 		{"Denied", "AccessDeniedException", "documented", "User: {principal} is not authorized to perform: cognito-idp:{operation} on resource: {resource} because no identity-based policy allows the cognito-idp:{operation} action"},
 		{"Signature", "*", "observed", "{text}"},
@@ -748,7 +737,6 @@ func Catalogue() []Text {
 		{"OnReplica", "OperationNotEnabledException", "unconfirmed", "The operation {operation} is not enabled on a secondary replica."},
 		{"InvalidArn", "InvalidParameterException", "unconfirmed", "Invalid resource ARN: {arn}"},
 		{"UserNotFound", "UserNotFoundException", "observed", "User does not exist."},
-		{"UserDisabled", "NotAuthorizedException", "observed", "User is disabled."},
 		{"UsernameTaken", "UsernameExistsException", "observed", "User account already exists"},
 		{"AliasTakenAtCreation", "UsernameExistsException", "observed", "An account with the given {attribute} already exists."},
 		{"AliasExists", "AliasExistsException", "observed", "An account with the given {attribute} already exists."},
