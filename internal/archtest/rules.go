@@ -344,7 +344,7 @@ func walk(root string, visit func(name string, content []byte) error) error {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || name == ".git" { // in a second working tree it is a file
 			return nil
 		}
 		content, err := os.ReadFile(full)

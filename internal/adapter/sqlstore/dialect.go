@@ -19,6 +19,8 @@ type dialect struct {
 	migrations string
 	// lockUser ends a SELECT of a user that is about to be changed; the user's row is called u.
 	lockUser string
+	// lockRow ends a SELECT from one table of a row that is about to be changed.
+	lockRow string
 	// shareRow ends a SELECT of a version that must not change before the commit.
 	shareRow string
 	// skipLocked ends a SELECT of rows of which each transaction should take others.
@@ -58,6 +60,7 @@ func postgresDialect() *dialect {
 		name:       "postgres",
 		migrations: "migrations/postgres",
 		lockUser:   " FOR UPDATE OF u",
+		lockRow:    " FOR UPDATE",
 		shareRow:   " FOR SHARE",
 		skipLocked: " FOR UPDATE SKIP LOCKED",
 		rewrite:    func(query string) string { return query },

@@ -158,6 +158,7 @@ var deletePool = [...]string{
 	`DELETE FROM outbox WHERE pool_id = $1`,
 	`DELETE FROM inbox WHERE pool_id = $1`,
 	`DELETE FROM codes WHERE pool_id = $1`,
+	`DELETE FROM tallies WHERE pool_id = $1`,
 	`DELETE FROM passwords WHERE pool_id = $1`,
 	`DELETE FROM logins WHERE pool_id = $1`,
 	`DELETE FROM users WHERE pool_id = $1`,

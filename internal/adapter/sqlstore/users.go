@@ -358,6 +358,7 @@ func (s users) Save(p *pool.Pool, before, after *user.Record) error {
 var deleteUser = [...]string{
 	`DELETE FROM outbox WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM codes WHERE pool_id = $1 AND sub = $2`,
+	`DELETE FROM tallies WHERE pool_id = $1 AND subject = $2`,
 	`DELETE FROM passwords WHERE pool_id = $1 AND sub = $2`,
 	`INSERT INTO gone_users (pool_id, sub) VALUES ($1, $2)`,
 }

@@ -67,6 +67,7 @@ type View interface {
 	Users() UserReader
 	Passwords() PasswordReader
 	Codes() CodeReader
+	Tallies() TallyReader
 	Outbox() OutboxReader
 	Inbox() InboxReader
 	Journal() JournalReader
@@ -81,6 +82,7 @@ type Tx interface {
 	Users() Users
 	Passwords() Passwords
 	Codes() Codes
+	Tallies() Tallies
 	Outbox() Outbox
 	Inbox() Inbox
 	Journal() Journal
@@ -188,6 +190,29 @@ type Codes interface {
 	Put(c verify.Code) error
 	// Void removes the outstanding code of the purpose, if there is one.
 	Void(poolID, sub string, purpose verify.Purpose) error
+}
+
+// TallyReader reads how much users have spent of their budgets.
+type TallyReader interface {
+	// Get returns the tally, the zero one for somebody who never tried. subject is the user's sub, or what stands for
+	// the name of somebody who is no user.
+	Get(poolID, subject string, b verify.Budget) (verify.Tally, error)
+}
+
+// Tallies writes how much users have spent of their budgets.
+//
+// An attempt is spent, evaluated and counted in one transaction, whose function returns nil when the attempt fails,
+// so that the count is committed: the refusal comes after the commit.
+type Tallies interface {
+	TallyReader
+	// Take is Get, and nobody else takes or puts this tally before the transaction ends.
+	Take(poolID, subject string, b verify.Budget) (verify.Tally, error)
+	Put(poolID, subject string, b verify.Budget, t verify.Tally) error
+	// Clear forgets all tallies of the subject.
+	Clear(poolID, subject string) error
+	// Purge removes tallies whose window began before the instant and that hold no failures of a user who exists; it
+	// returns how many.
+	Purge(before time.Time, limit int) (int, error)
 }
 
 // OutboxReader reads messages on their way out.

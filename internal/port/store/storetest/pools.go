@@ -131,6 +131,8 @@ func testPoolDelete(w *world) {
 				tx.Clients().Create(&pool.Client{ID: "client-" + id, PoolID: id, Created: noon, Modified: noon}),
 				tx.Passwords().Put(&credential.Password{PoolID: id, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: id, Sub: u.Sub, Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)}),
+				tx.Tallies().Put(id, u.Sub, verify.ResendCode, spent),
+				tx.Tallies().Put(id, "nobody", verify.ResendCode, spent),
 				tx.Outbox().Add(message("out-"+id, id, u.Sub, 0)),
 				tx.Inbox().Add(&store.Delivered{ID: "in-" + id, PoolID: id, Medium: notice.Email, At: noon}),
 				tx.Journal().Add(store.Entry{RequestID: "request-" + id, Time: noon, PoolID: id, Sub: u.Sub, Operation: "AdminCreateUser"}),
@@ -157,6 +159,8 @@ func testPoolDelete(w *world) {
 			"alias":    func(v store.View) error { _, err := v.Users().ByLogin(x.p, "jane@example.com"); return err },
 			"password": func(v store.View) error { _, err := v.Passwords().Get(id, sub); return err },
 			"code":     func(v store.View) error { _, err := v.Codes().Get(id, sub, verify.Email); return err },
+			"tally":    func(v store.View) error { return spentBy(v, id, sub) },
+			"nobody":   func(v store.View) error { return spentBy(v, id, "nobody") },
 			"message":  func(v store.View) error { _, err := v.Outbox().Get("out-" + id); return err },
 		} {
 			w.Run(id+"/"+what, func(t *testing.T) {

@@ -46,6 +46,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"list/pages while users come and go", testPagesMoving},
 		{"passwords", testPasswords},
 		{"codes", testCodes},
+		{"tallies", testTallies},
+		{"tallies/purge", testTalliesPurge},
 		{"outbox", testOutbox},
 		{"inbox", testInbox},
 		{"journal", testJournal},
@@ -61,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"transaction/end of the goroutine", testGoexit},
 		{"transaction/snapshot", testSnapshot},
 		{"parallel/one winner", testOneWinner},
+		{"parallel/one tally", testOneTally},
 		{"parallel/nothing lost", testNothingLost},
 		{"parallel/refusals stay alone", testRefusals},
 	} {

@@ -313,6 +313,7 @@ func testUserDelete(w *world) {
 			for _, err := range []error{
 				tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: p.ID, Sub: sub, Purpose: verify.Email, Plain: secret.New("1"), Created: noon, Expires: noon}),
+				tx.Tallies().Put(p.ID, sub, verify.ResendCode, spent),
 				tx.Outbox().Add(message("out-"+sub, p.ID, sub, 0)),
 			} {
 				if err != nil {
@@ -336,6 +337,8 @@ func testUserDelete(w *world) {
 	absent(w, func(v store.View) (*credential.Password, error) { return v.Passwords().Get(p.ID, u.Sub) })
 	absent(w, func(v store.View) (verify.Code, error) { return v.Codes().Get(p.ID, u.Sub, verify.Email) })
 	absent(w, func(v store.View) (any, error) { return v.Outbox().Get("out-" + u.Sub) })
+	want.Equal(w, w.tally(p.ID, u.Sub, verify.ResendCode), verify.Tally{})
+	want.Equal(w, w.tally(p.ID, other.Sub, verify.ResendCode), spent)
 	w.view(func(v store.View) error {
 		_, err1 := v.Passwords().Get(p.ID, other.Sub)
 		_, err2 := v.Codes().Get(p.ID, other.Sub, verify.Email)

@@ -1,0 +1,72 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+type tallies struct{ t *transaction }
+
+const selectTally = `SELECT since_at, spent, failures, until_at FROM tallies WHERE pool_id = $1 AND subject = $2 AND budget = $3`
+
+// read returns a tally, and store.ErrNotFound when there is no row.
+func (s tallies) read(query, poolID, subject string, b verify.Budget) (t verify.Tally, err error) {
+	err = s.t.row(query, func(r *sql.Rows) error {
+		var since, until sql.NullInt64
+		err := r.Scan(&since, &t.Spent, &t.Failures, &until)
+		t.Since, t.Until = optionalInstant(since), optionalInstant(until)
+		return err
+	}, poolID, subject, string(b))
+	return t, err
+}
+
+func (s tallies) Get(poolID, subject string, b verify.Budget) (verify.Tally, error) {
+	t, err := s.read(selectTally, poolID, subject, b)
+	if errors.Is(err, store.ErrNotFound) {
+		return verify.Tally{}, nil
+	}
+	return t, err
+}
+
+// Take locks the row, and makes it first when there is none to lock. SQLite's writer has everything to itself.
+func (s tallies) Take(poolID, subject string, b verify.Budget) (verify.Tally, error) {
+	lock := s.t.s.d.lockRow
+	if lock == "" {
+		return s.Get(poolID, subject, b)
+	}
+	t, err := s.read(selectTally+lock, poolID, subject, b)
+	if !errors.Is(err, store.ErrNotFound) {
+		return t, err
+	}
+	if _, err := s.t.exec(`INSERT INTO tallies (pool_id, subject, budget, since_at, spent, failures, until_at)
+		VALUES ($1, $2, $3, NULL, 0, 0, NULL) ON CONFLICT DO NOTHING`, poolID, subject, string(b)); err != nil {
+		return verify.Tally{}, err
+	}
+	return s.read(selectTally+lock, poolID, subject, b)
+}
+
+func (s tallies) Put(poolID, subject string, b verify.Budget, t verify.Tally) error {
+	_, err := s.t.exec(`INSERT INTO tallies (pool_id, subject, budget, since_at, spent, failures, until_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (pool_id, subject, budget) DO UPDATE
+		SET since_at = excluded.since_at, spent = excluded.spent, failures = excluded.failures, until_at = excluded.until_at`,
+		poolID, subject, string(b), optional(t.Since), t.Spent, t.Failures, optional(t.Until))
+	return err
+}
+
+func (s tallies) Clear(poolID, subject string) error {
+	_, err := s.t.exec(`DELETE FROM tallies WHERE pool_id = $1 AND subject = $2`, poolID, subject)
+	return err
+}
+
+// Purge keeps the tallies of users whose attempts have failed: failures in a row never expire.
+func (s tallies) Purge(before time.Time, limit int) (int, error) {
+	n, err := s.t.exec(`DELETE FROM tallies WHERE (pool_id, subject, budget) IN (
+		SELECT t.pool_id, t.subject, t.budget FROM tallies t WHERE t.since_at < $1 AND (t.failures = 0 OR NOT EXISTS (
+			SELECT 1 FROM users u WHERE u.pool_id = t.pool_id AND u.sub = t.subject))
+		ORDER BY t.since_at, t.pool_id, t.subject, t.budget LIMIT $2`+s.t.s.d.skipLocked+`)`, millis(before), limit)
+	return int(n), err
+}

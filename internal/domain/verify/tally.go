@@ -1,0 +1,80 @@
+package verify
+
+import "time"
+
+// Budget names what is counted for a user: each has attempts of its own in an hour.
+type Budget string
+
+// The budgets. All nodes share them, and neither a new code nor a new session nor a restart gives one back.
+const (
+	ConfirmSignUp   Budget = "confirm_sign_up"
+	ResendCode      Budget = "resend_code"
+	RequestRecovery Budget = "request_recovery"
+	ConfirmRecovery Budget = "confirm_recovery"
+	ChangePassword  Budget = "change_password"
+	AskAttribute    Budget = "ask_attribute"
+	VerifyAttribute Budget = "verify_attribute"
+)
+
+// Budgets are all of them.
+var Budgets = [...]Budget{ConfirmSignUp, ResendCode, RequestRecovery, ConfirmRecovery, ChangePassword, AskAttribute, VerifyAttribute}
+
+// Window is how long attempts count against a budget, from the first of them.
+const Window = time.Hour
+
+// MaxFailures is how many attempts may fail in a row before nothing is evaluated any more, until an administrator or
+// a success by another way clears the tally. The service has no such bound; the standard for authenticators does.
+const MaxFailures = 100
+
+// Limit is how many attempts a window allows.
+//
+// Evidence: documented, except that requests for recovery are counted apart from their confirmations (unconfirmed)
+// and that confirmations have the upper end of the documented range of 5 to 20, since no risk is assessed.
+func (b Budget) Limit() int {
+	switch b {
+	case ConfirmSignUp, VerifyAttribute:
+		return 15
+	case ConfirmRecovery:
+		return 20
+	case ResendCode, RequestRecovery, ChangePassword, AskAttribute:
+		return 5
+	default:
+		return 0
+	}
+}
+
+// Tally is how much of a budget a user has spent. The zero value is that of somebody who never tried.
+type Tally struct {
+	Since    time.Time // of the first attempt in the window; zero: none
+	Spent    int       // attempts since then
+	Failures int       // failed attempts since the last success; time does not reset them
+	Until    time.Time // nothing is evaluated before this instant; zero: no such bound
+}
+
+// Spend takes one attempt from the budget. False means that the attempt must not be evaluated, and costs nothing.
+func (t Tally) Spend(b Budget, now time.Time) (Tally, bool) {
+	if t.Failures >= MaxFailures || now.Before(t.Until) {
+		return t, false
+	}
+	// Nodes differ a little in their clocks, so a window may start a moment from now.
+	if t.Since.IsZero() || now.Sub(t.Since).Abs() >= Window {
+		t.Since, t.Spent = now, 0
+	}
+	if t.Spent >= b.Limit() {
+		return t, false
+	}
+	t.Spent++
+	return t, true
+}
+
+// Fail counts that the attempt was wrong.
+func (t Tally) Fail() Tally {
+	t.Failures++
+	return t
+}
+
+// Succeed ends a row of failures. What was spent in this window stays spent.
+func (t Tally) Succeed() Tally {
+	t.Failures, t.Until = 0, time.Time{}
+	return t
+}
