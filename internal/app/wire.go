@@ -47,6 +47,7 @@ type parts struct {
 	messages *messages.Messages
 	pipeline *dispatch.Pipeline
 	pages    *page.Sealer
+	decoys   *ops.Decoys
 	outbox   *jobs.Outbox
 	server   *httpd.Server
 }
@@ -326,13 +327,14 @@ type devKey struct {
 
 // The names of the server's own settings in the store.
 const (
-	settingPages = "page-key"
-	settingDev   = "dev-key"
+	settingPages  = "page-key"
+	settingDecoys = "decoy-key"
+	settingDev    = "dev-key"
 )
 
 // load reads the server's own settings, and makes those that are missing.
 func (a *App) load(ctx context.Context) error {
-	pageKey := chance.System().Bytes(32)
+	pageKey, decoyKey := chance.System().Bytes(page.KeySize), chance.System().Bytes(ops.DecoyKeySize)
 	id, text := a.chance.AccessKey()
 	drawn := devKey{ID: id, Secret: text, Token: "phk_" + a.chance.Token(32)}
 	err := a.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
@@ -340,7 +342,13 @@ func (a *App) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if a.pages, err = page.NewSealer(key); err != nil || !a.o.Dev {
+		if a.pages, err = page.NewSealer(key); err != nil {
+			return err
+		}
+		if key, err = keep(tx.Settings(), settingDecoys, decoyKey); err != nil {
+			return err
+		}
+		if a.decoys, err = ops.NewDecoys(key); err != nil || !a.o.Dev {
 			return err
 		}
 		a.dev, err = keep(tx.Settings(), settingDev, drawn)

@@ -61,3 +61,6 @@ type Rotation struct {
 	Enabled bool
 	Grace   *int // seconds
 }
+
+// HidesUsers reports whether the client's public operations must not tell who exists.
+func (c *Client) HidesUsers() bool { return c.HideUsers != nil && *c.HideUsers == "ENABLED" }

@@ -187,6 +187,41 @@ func NoSmsConfiguration() *Error {
 	return &Error{Code: InvalidParameterException, Message: "User pool does not have SMS configuration to send messages."}
 }
 
+// SecretHashMissing answers NotAuthorizedException: Client {client} is configured with secret but SECRET_HASH was not received (observed)
+func SecretHashMissing(client string) *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Client " + client + " is configured with secret but SECRET_HASH was not received"}
+}
+
+// SecretHashWrong answers NotAuthorizedException: Unable to verify secret hash for client {client} (observed)
+func SecretHashWrong(client string) *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Unable to verify secret hash for client " + client}
+}
+
+// UnauthorizedAttribute answers NotAuthorizedException: A client attempted to write unauthorized attribute (observed)
+func UnauthorizedAttribute() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "A client attempted to write unauthorized attribute"}
+}
+
+// CodeMismatch answers CodeMismatchException: Invalid verification code provided, please try again. (observed)
+func CodeMismatch() *Error {
+	return &Error{Code: CodeMismatchException, Message: "Invalid verification code provided, please try again."}
+}
+
+// CodeExpired answers ExpiredCodeException: Invalid code provided, please request a code again. (observed)
+func CodeExpired() *Error {
+	return &Error{Code: ExpiredCodeException, Message: "Invalid code provided, please request a code again."}
+}
+
+// AttemptsExceeded answers LimitExceededException: Attempt limit exceeded, please try after some time. (observed)
+func AttemptsExceeded() *Error {
+	return &Error{Code: LimitExceededException, Message: "Attempt limit exceeded, please try after some time."}
+}
+
+// TooManyFailedAttempts answers TooManyFailedAttemptsException: Attempt limit exceeded, please try after some time. (unconfirmed)
+func TooManyFailedAttempts() *Error {
+	return &Error{Code: TooManyFailedAttemptsException, Message: "Attempt limit exceeded, please try after some time."}
+}
+
 // SubNotMutable answers InvalidParameterException: Cannot modify the non-mutable attribute sub (observed)
 func SubNotMutable() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Cannot modify the non-mutable attribute sub"}
@@ -750,6 +785,13 @@ func Catalogue() []Text {
 		{"NoEmailForDelivery", "InvalidParameterException", "observed", "No email provided but desired delivery medium was Email"},
 		{"NoPhoneForDelivery", "InvalidParameterException", "unconfirmed", "No phone number provided but desired delivery medium was SMS"},
 		{"NoSmsConfiguration", "InvalidParameterException", "observed", "User pool does not have SMS configuration to send messages."},
+		{"SecretHashMissing", "NotAuthorizedException", "observed", "Client {client} is configured with secret but SECRET_HASH was not received"},
+		{"SecretHashWrong", "NotAuthorizedException", "observed", "Unable to verify secret hash for client {client}"},
+		{"UnauthorizedAttribute", "NotAuthorizedException", "observed", "A client attempted to write unauthorized attribute"},
+		{"CodeMismatch", "CodeMismatchException", "observed", "Invalid verification code provided, please try again."},
+		{"CodeExpired", "ExpiredCodeException", "observed", "Invalid code provided, please request a code again."},
+		{"AttemptsExceeded", "LimitExceededException", "observed", "Attempt limit exceeded, please try after some time."},
+		{"TooManyFailedAttempts", "TooManyFailedAttemptsException", "unconfirmed", "Attempt limit exceeded, please try after some time."},
 		{"SubNotMutable", "InvalidParameterException", "observed", "Cannot modify the non-mutable attribute sub"},
 		{"AttributeLines", "InvalidParameterException", "observed", "{lines}"},
 		{"SchemaNotConformed", "InvalidParameterException", "observed", "Attributes did not conform to the schema: {list}"},

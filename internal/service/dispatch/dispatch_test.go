@@ -98,6 +98,8 @@ type settings struct {
 	store.Store
 	pool  *pool.Pool
 	reads int
+	// searches counts how often a client was looked for without its pool.
+	searches int
 }
 
 func (s *settings) View(_ context.Context, fn func(store.View) error) error {
@@ -110,7 +112,7 @@ type view struct {
 }
 
 func (v view) Pools() store.PoolReader     { return pools{s: v.s} }
-func (v view) Clients() store.ClientReader { return clients{} }
+func (v view) Clients() store.ClientReader { return clients{s: v.s} }
 
 type pools struct {
 	store.PoolReader
@@ -125,13 +127,25 @@ func (p pools) Get(id string) (*pool.Pool, error) {
 	return p.s.pool, nil
 }
 
-type clients struct{ store.ClientReader }
+type clients struct {
+	store.ClientReader
+	s *settings
+}
 
-func (clients) Get(_, id string) (*pool.Client, error) {
-	if id != "known" {
+func (c clients) Get(poolID, id string) (*pool.Client, error) {
+	if id != "known" || c.s.pool == nil || poolID != c.s.pool.ID {
 		return nil, store.ErrNotFound
 	}
-	return &pool.Client{ID: id}, nil
+	return &pool.Client{ID: id, PoolID: poolID}, nil
+}
+
+// ByID knows the client as long as its pool is there.
+func (c clients) ByID(id string) (*pool.Client, error) {
+	c.s.searches++
+	if id != "known" || c.s.pool == nil {
+		return nil, store.ErrNotFound
+	}
+	return &pool.Client{ID: id, PoolID: c.s.pool.ID}, nil
 }
 
 // house is a pipeline with one operation of each kind.
@@ -186,6 +200,8 @@ func (h *house) ask(operation, poolID string, in *caller) dispatch.Reply {
 				in.UserPoolId, in.ClientId = poolID, "known"
 			case *api.ListTagsForResourceInput:
 				in.ResourceArn = poolID
+			case *api.SignUpInput:
+				in.ClientId, in.Username = poolID, "u"
 			}
 			return nil, nil
 		}
@@ -259,6 +275,42 @@ func TestServe(t *testing.T) {
 			return nil, nil
 		}}
 		says(t, newHouse(t).ask("DescribeUserPoolClient", known, in), fault.ResourceNotFoundException, "User pool client other does not exist.")
+	})
+	t.Run("a client without its pool", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		var got *dispatch.Call
+		h.run = func(c *dispatch.Call) error { got = c; return nil }
+		for range 3 {
+			r := h.ask("SignUp", "known", &caller{})
+			want.True(t, r.Err == nil, "%v", r.Err)
+			want.Equal(t, []string{r.PoolID, got.Pool.ID, got.Client.ID}, []string{known, known, "known"})
+		}
+		want.Equal(t, []int{h.settings.reads, h.settings.searches}, []int{1, 1})
+		says(t, h.ask("SignUp", "other", &caller{}), fault.ResourceNotFoundException, "User pool client other does not exist.")
+
+		// Its pool goes, and the id comes again in another one.
+		h.Settings.Forget(known)
+		h.settings.pool = nil
+		says(t, h.ask("SignUp", "known", &caller{}), fault.ResourceNotFoundException, "User pool client known does not exist.")
+		h.settings.pool = &pool.Pool{ID: "us-east-1_New", Region: "us-east-1"}
+		want.Equal(t, h.ask("SignUp", "known", &caller{}).PoolID, "us-east-1_New")
+
+		h.settings.pool = &pool.Pool{ID: "us-east-1_New", Region: "us-east-1", Replica: true}
+		h.Settings.Forget("us-east-1_New")
+		says(t, h.ask("SignUp", "known", &caller{}), fault.OperationNotEnabledException, "The operation SignUp is not enabled on a secondary replica.")
+	})
+	t.Run("stale settings of a client without its pool are read again", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		h.run = func(*dispatch.Call) error {
+			if h.ran < 3 {
+				return store.ErrStale
+			}
+			return nil
+		}
+		want.True(t, h.ask("SignUp", "known", &caller{}).Err == nil, "the third try succeeds")
+		want.Equal(t, []int{h.ran, h.settings.reads, h.settings.searches}, []int{3, 3, 1})
 	})
 	t.Run("a key of other pools tells nothing about this one", func(t *testing.T) {
 		t.Parallel()

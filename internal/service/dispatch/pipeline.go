@@ -7,6 +7,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -117,16 +118,19 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 	if err := p.scope(&c, names); err != nil {
 		return nil, err
 	}
-	if err := p.Limits.Allow(spec, r.Region, names.pool, names.user); err != nil {
+	if err := p.Limits.Allow(spec, r.Region, cmp.Or(names.pool, names.client), names.user); err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
 		if err := p.resolve(ctx, &c, names); err != nil {
 			return nil, err
 		}
+		if c.Pool != nil {
+			reply.PoolID = c.Pool.ID
+		}
 		out, err := h.run(ctx, &c, in)
 		if spec.Writes && names.pool != "" && changesSettings(spec.Quota) || errors.Is(err, store.ErrStale) {
-			p.Settings.Forget(names.pool)
+			p.Settings.Forget(reply.PoolID)
 		}
 		if !errors.Is(err, store.ErrStale) || try == staleTries {
 			return out, err
@@ -199,7 +203,7 @@ func (p *Pipeline) resolve(ctx context.Context, c *Call, n names) error {
 		return fault.InvalidArn(n.resource)
 	}
 	if n.pool == "" {
-		return nil
+		return p.public(ctx, c, n.client)
 	}
 	found, err := p.Settings.Pool(ctx, n.pool)
 	if errors.Is(err, store.ErrNotFound) || err == nil && spec.Resource >= 0 && found.ARN() != n.resource {
@@ -209,17 +213,38 @@ func (p *Pipeline) resolve(ctx context.Context, c *Call, n names) error {
 		return err
 	}
 	c.Pool = found
-	if found.Replica && spec.Writes && spec.Lists(fault.OperationNotEnabledException) {
-		return fault.OnReplica(spec.Name)
-	}
-	if n.client == "" {
-		return nil
+	if err := primary(spec, found); err != nil || n.client == "" {
+		return err
 	}
 	c.Client, err = p.Settings.Client(ctx, n.pool, n.client)
 	if errors.Is(err, store.ErrNotFound) {
 		return fault.ClientNotFound(n.client).Because(err)
 	}
 	return err
+}
+
+// public finds the client that an operation names without its pool, and the pool. A request without a client id is
+// the operation's to judge.
+func (p *Pipeline) public(ctx context.Context, c *Call, id string) (err error) {
+	if id == "" {
+		return nil
+	}
+	c.Pool, c.Client, err = p.Settings.PublicClient(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.ClientNotFound(id).Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return primary(c.Spec, c.Pool)
+}
+
+// primary refuses writes to a secondary replica.
+func primary(spec *api.Spec, p *pool.Pool) error {
+	if p.Replica && spec.Writes && spec.Lists(fault.OperationNotEnabledException) {
+		return fault.OnReplica(spec.Name)
+	}
+	return nil
 }
 
 // settle turns whatever an operation returned into the fault that the client reads.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ type Settings struct {
 
 	mu      sync.RWMutex
 	pools   map[string]*kept
-	forgets uint64 // how often something was forgotten: what was read before is not kept after
+	owners  map[string]string // the pools of clients that were asked for by their id alone; only ever a hint
+	forgets uint64            // how often something was forgotten: what was read before is not kept after
 }
 
 // kept is a pool with those of its clients that were asked for. Its fields are guarded by Settings.mu.
@@ -31,8 +33,11 @@ type kept struct {
 	clients map[string]*pool.Client
 }
 
-// maxKept bounds the number of pools in memory.
-const maxKept = 10_000
+// maxKept bounds the number of pools in memory, maxOwners that of clients whose pool is remembered.
+const (
+	maxKept   = 10_000
+	maxOwners = 100_000
+)
 
 // Pool finds a pool; store.ErrNotFound when there is none. The result must not be changed.
 func (s *Settings) Pool(ctx context.Context, id string) (*pool.Pool, error) {
@@ -77,6 +82,45 @@ func (s *Settings) Client(ctx context.Context, poolID, id string) (*pool.Client,
 	}
 	s.mu.Unlock()
 	return c, nil
+}
+
+// PublicClient finds a client by its id alone, as public operations name it, with its pool; store.ErrNotFound when
+// there is none. The results must not be changed.
+func (s *Settings) PublicClient(ctx context.Context, id string) (*pool.Pool, *pool.Client, error) {
+	s.mu.RLock()
+	poolID, known := s.owners[id]
+	s.mu.RUnlock()
+	if known {
+		// The client may be gone, and its id may be in another pool by now: then it is looked up again.
+		if p, c, err := s.pair(ctx, poolID, id); !errors.Is(err, store.ErrNotFound) {
+			return p, c, err
+		}
+	}
+	var found *pool.Client
+	err := s.Store.View(ctx, func(v store.View) (err error) {
+		found, err = v.Clients().ByID(id)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	if s.owners == nil || len(s.owners) >= maxOwners {
+		s.owners = make(map[string]string)
+	}
+	s.owners[id] = found.PoolID
+	s.mu.Unlock()
+	return s.pair(ctx, found.PoolID, id)
+}
+
+// pair finds a pool and one of its clients.
+func (s *Settings) pair(ctx context.Context, poolID, id string) (*pool.Pool, *pool.Client, error) {
+	p, err := s.Pool(ctx, poolID)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.Client(ctx, poolID, id)
+	return p, c, err
 }
 
 // Forget drops a pool and its clients.

@@ -89,6 +89,9 @@ type Want struct {
 	Metadata  map[string]string
 	ClientID  string // "" where the operation knows none
 	Expires   time.Time
+	// Later leaves all of the message to the worker, so that the caller does not notice by the time that there is one.
+	// The operation calls Leave then, and not Flush.
+	Later bool
 }
 
 // Prepare drafts a message to r, the user as it will be after the change. It returns nil when there is nothing to
@@ -107,13 +110,16 @@ func (m *Messages) Prepare(c *dispatch.Call, p *pool.Pool, r *user.Record, w Wan
 		return nil, fault.NoSmsConfiguration()
 	}
 	if p.Lambda.Function(notice.CustomMessage) != "" {
-		msg.Metadata, msg.NextTry = w.Metadata, msg.NextTry.Add(composeLease)
+		msg.Metadata = w.Metadata
+		if !w.Later {
+			msg.NextTry = msg.NextTry.Add(composeLease)
+		}
 		return msg, nil
 	}
 	if !fill(msg, r, notice.TemplateOf(p, msg.Source, msg.Medium)) {
 		return nil, nil
 	}
-	if m.sender(msg.Medium) != nil && reports(c.Spec, msg.Medium) {
+	if m.sender(msg.Medium) != nil && reports(c.Spec, msg.Medium) && !w.Later {
 		msg.NextTry = msg.NextTry.Add(attemptLease)
 	}
 	return msg, nil
@@ -184,6 +190,22 @@ func (m *Messages) Flush(ctx context.Context, c *dispatch.Call, p *pool.Pool, r 
 		m.Wake()
 	}
 	return first
+}
+
+// Leave is Flush for messages that were prepared with Later: what Post has not delivered is the worker's.
+func (m *Messages) Leave(msgs ...*notice.Message) {
+	waiting := false
+	for _, msg := range inOrder(msgs) {
+		if msg.State == notice.Ready && m.sender(msg.Medium) == nil {
+			msg.Close(notice.Sent, "")
+			m.count(msg.Medium, "sent")
+			continue
+		}
+		waiting = true
+	}
+	if waiting && m.Wake != nil {
+		m.Wake()
+	}
 }
 
 // inOrder are the messages that exist, phone before e-mail (the order is unconfirmed).

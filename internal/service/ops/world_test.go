@@ -43,6 +43,7 @@ type world struct {
 	sms      *recorder
 	hooks    *functions
 	messages *messages.Messages
+	decoys   *ops.Decoys
 	pool     *pool.Pool
 	mu       sync.Mutex
 	calls    int
@@ -110,6 +111,9 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	w.messages = m
 	sealer, err := page.NewSealer([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
+	decoys, err := ops.NewDecoys([]byte("0123456789abcdef0123456789abcdef"))
+	want.NoError(t, err)
+	w.decoys = decoys
 	reg := dispatch.NewRegistry()
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},

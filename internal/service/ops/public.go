@@ -1,0 +1,217 @@
+package ops
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
+	"github.com/poolhouse/poolhouse/internal/kit/contact"
+	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/messages"
+)
+
+// This file holds what operations have in common that anybody may call who knows a client's id: the secret hash, what
+// a client may write, budgets of attempts, and the pretence about users who do not exist.
+//
+// Where the client hides who exists, an operation must take the same way for everybody: spend an attempt under
+// Decoys.Subject, ask the store for the same things, and answer what Decoys make up. Only the holder of the right code
+// learns anything about a user. What takes long is either done for everybody (the verifier of a new password is
+// computed before the user is looked up) or left to the worker (messages, see messages.Want.Later).
+
+// checkSecretHash refuses a call that does not prove to know a secret of its client: the hash is the HMAC of the user
+// name, as it was sent, and the client's id. Every one of the client's secrets is good. A hash that was sent for a
+// client without secrets is not looked at (unconfirmed).
+//
+// Evidence: documented; the texts are observed.
+func checkSecretHash(c *dispatch.Call, username string, given *secret.Text) error {
+	if len(c.Client.Secrets) == 0 {
+		return nil
+	}
+	if given == nil {
+		return fault.SecretHashMissing(c.Client.ID)
+	}
+	proven := false
+	for _, s := range c.Client.Secrets {
+		mac := hmac.New(sha256.New, []byte(s.Value.Reveal()))
+		mac.Write([]byte(username + c.Client.ID))
+		proven = given.Equal(secret.New(base64.StdEncoding.EncodeToString(mac.Sum(nil)))) || proven
+	}
+	if !proven {
+		return fault.SecretHashWrong(c.Client.ID)
+	}
+	return nil
+}
+
+// checkWrites refuses attributes that the client may not write.
+func checkWrites(c *dispatch.Call, names ...string) error {
+	for _, name := range names {
+		if !c.Client.Writes(&c.Pool.Settings, name) {
+			return fault.UnauthorizedAttribute()
+		}
+	}
+	return nil
+}
+
+// hidden reports whether the client hides which users exist.
+func hidden(c *dispatch.Call) bool {
+	return c.Client != nil && c.Client.HidesUsers()
+}
+
+// lookUp finds the user whom a caller names that may be anybody: by user name, sub or active alias, as find does. The
+// record is nil when there is none.
+func lookUp(users store.UserReader, p *pool.Pool, username string) (*user.Record, error) {
+	r, err := users.ByLogin(p, username)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return r, err
+}
+
+// attempt is one try out of a budget, from the transaction that evaluates it. The zero value counts nothing.
+type attempt struct {
+	tallies         store.Tallies
+	poolID, subject string
+	budget          verify.Budget
+	tally           verify.Tally
+}
+
+// spend takes an attempt from the budget of a subject: a user's sub, or Decoys.Subject. refused is the fault of a budget
+// that is used up, which is to be returned after the commit; the attempt must not be evaluated then.
+//
+// The transaction's function must return nil once it has spent an attempt, whatever came of it, or nothing is counted.
+func spend(tx store.Tx, c *dispatch.Call, subject string, b verify.Budget) (a attempt, refused, err error) {
+	a = attempt{tallies: tx.Tallies(), poolID: c.Pool.ID, subject: subject, budget: b}
+	before, err := a.tallies.Take(a.poolID, subject, b)
+	if err != nil {
+		return a, nil, err
+	}
+	var ok bool
+	if a.tally, ok = before.Spend(b, c.Now); !ok {
+		if before.Failures >= verify.MaxFailures && c.Spec.Lists(fault.TooManyFailedAttemptsException) {
+			return a, fault.TooManyFailedAttempts(), nil
+		}
+		return a, fault.AttemptsExceeded(), nil
+	}
+	return a, nil, a.put(a.tally)
+}
+
+// fail counts that the attempt was wrong.
+func (a attempt) fail() error { return a.put(a.tally.Fail()) }
+
+// succeed counts that the attempt was right: earlier failures are forgotten.
+func (a attempt) succeed() error { return a.put(a.tally.Succeed()) }
+
+func (a attempt) put(t verify.Tally) error { return a.tallies.Put(a.poolID, a.subject, a.budget, t) }
+
+// checkCode compares a code with the outstanding one of its purpose; refused is the fault of one that is not good. With
+// hide, whoever does not hold the right code reads the same whether there is a user, a code, or a fresh one.
+func checkCode(codes store.CodeReader, c *dispatch.Call, subject string, purpose verify.Purpose, given secret.Text, hide bool) (code verify.Code, refused, err error) {
+	right, missing := codes.Matches(c.Pool.ID, subject, purpose, given)
+	if missing != nil && !errors.Is(missing, store.ErrNotFound) {
+		return code, nil, missing
+	}
+	code, err = codes.Get(c.Pool.ID, subject, purpose)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return code, nil, err
+	}
+	fresh := err == nil && c.Now.Before(code.Expires)
+	switch {
+	case right && fresh:
+		return code, nil, nil
+	case right, !fresh && !hide:
+		return code, fault.CodeExpired(), nil
+	}
+	return code, fault.CodeMismatch(), nil
+}
+
+// tell sends what was posted: at once, or where the client hides who exists, at a time that tells nothing.
+func tell(ctx context.Context, m *messages.Messages, c *dispatch.Call, r *user.Record, msgs ...*notice.Message) error {
+	if hidden(c) {
+		m.Leave(msgs...)
+		return nil
+	}
+	return m.Flush(ctx, c, c.Pool, r, msgs...)
+}
+
+// codeDelivery tells whoever asked for a message where it goes; nil when there is no message.
+func codeDelivery(m *notice.Message) *api.CodeDeliveryDetailsType {
+	if m == nil {
+		return nil
+	}
+	return delivery(m.Medium, m.Attribute, notice.Mask(m.Medium, m.To))
+}
+
+func delivery(m notice.Medium, attribute, destination string) *api.CodeDeliveryDetailsType {
+	medium := string(m)
+	return &api.CodeDeliveryDetailsType{Destination: &destination, DeliveryMedium: &medium, AttributeName: &attribute}
+}
+
+// Decoys make up what users would have who do not exist, always the same for the same name: on every node, and after a
+// restart. What they make up says nothing about the key.
+type Decoys struct{ key secret.Text }
+
+// DecoyKeySize is the number of bytes of a key of Decoys.
+const DecoyKeySize = 32
+
+// NewDecoys makes decoys from a key of 32 secret bytes, which all nodes share and which must never change.
+func NewDecoys(key []byte) (*Decoys, error) {
+	if len(key) != DecoyKeySize {
+		return nil, fmt.Errorf("a key of decoys has %d bytes, not %d", len(key), DecoyKeySize)
+	}
+	return &Decoys{key: secret.New(string(key))}, nil
+}
+
+// draw is the keyed hash of parts, which differs for every other list of parts.
+func (d *Decoys) draw(parts ...string) []byte {
+	mac := hmac.New(sha256.New, []byte(d.key.Reveal()))
+	for _, p := range parts {
+		mac.Write(binary.AppendUvarint(nil, uint64(len(p))))
+		mac.Write([]byte(p))
+	}
+	return mac.Sum(nil)
+}
+
+// Subject stands for the sub of a user who does not exist: in tallies, and wherever the store is asked for the sake of
+// the same work. All spellings of a name that the pool takes for the same have one.
+func (d *Decoys) Subject(p *pool.Pool, name string) string {
+	const sub = 16
+	return "decoy-" + hex.EncodeToString(d.draw("subject", p.ID, user.Key(p, user.Names, name))[:sub])
+}
+
+// The letters with which addresses and their domains begin, common ones more often.
+const (
+	localLetters  = "aaaabbccdddeeffgghhijjjjkkklllmmmmmnnnopprrrssssttvwyz"
+	domainLetters = "ggggggggggyyyhhooiiimmaacceepstw"
+)
+
+// Delivery is where a message to a user who does not exist would go: to the name when it is an address, else to an
+// invented one of the kind that the pool verifies.
+func (d *Decoys) Delivery(c *dispatch.Call, name string) *api.CodeDeliveryDetailsType {
+	switch {
+	case contact.LooksLikeEmail(name):
+		return delivery(notice.Email, pool.Email, contact.MaskEmail(name))
+	case contact.LooksLikePhone(name):
+		return delivery(notice.SMS, pool.PhoneNumber, contact.MaskPhone(name))
+	}
+	x := d.draw("delivery", c.Pool.ID, c.Client.ID, user.Key(c.Pool, user.Names, name))
+	number := binary.BigEndian.Uint64(x)
+	if c.Pool.AutoVerifies(pool.Email) {
+		local, domain := localLetters[number%uint64(len(localLetters))], domainLetters[number>>32%uint64(len(domainLetters))]
+		return delivery(notice.Email, pool.Email, contact.MaskEmail(string(local)+"@"+string(domain)))
+	}
+	// Eleven digits, of which the last four show.
+	return delivery(notice.SMS, pool.PhoneNumber, contact.MaskPhone(fmt.Sprintf("+1000000%04d", number%10_000)))
+}
