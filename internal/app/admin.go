@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -293,7 +294,11 @@ func (d *desk) Inspect(ctx context.Context) (Inspection, error) {
 			}
 			for _, p := range pools {
 				seen.Pools++
-				seen.Risks = append(seen.Risks, poolRisks(p)...)
+				open, err := openClients(v, p)
+				if err != nil {
+					return err
+				}
+				seen.Risks = append(append(seen.Risks, poolRisks(p)...), open...)
 				for _, arn := range p.Lambda.Functions {
 					if !slices.Contains(seen.Functions, arn) {
 						seen.Functions = append(seen.Functions, arn)
@@ -310,6 +315,43 @@ func (d *desk) Inspect(ctx context.Context) (Inspection, error) {
 		return nil
 	})
 	return found, err
+}
+
+// openClients says which attributes of an operator's own making the users of a pool can set for themselves, through clients
+// without a secret: everybody can call by those, and an application that reads its rights from such an attribute gives
+// them away.
+func openClients(v store.View, p *pool.Pool) ([]string, error) {
+	const page, shown = 100, 5
+	var risks []string
+	clients := map[string][]string{} // by the attributes
+	for after := ""; ; {
+		list, err := v.Clients().List(p.ID, after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			after = c.ID
+			if names := c.WritesCustom(&p.Settings); len(c.Secrets) == 0 && len(names) > 0 {
+				clients[some(names, shown)] = append(clients[some(names, shown)], c.ID)
+			}
+		}
+		if len(list) < page {
+			break
+		}
+	}
+	for _, names := range slices.Sorted(maps.Keys(clients)) {
+		risks = append(risks, fmt.Sprintf("Pool %s lets its users set %s through public clients (%s): list in WriteAttributes what they may set, and decide nothing by those attributes.",
+			p.ID, names, some(clients[names], shown)))
+	}
+	return risks, nil
+}
+
+// some joins a list, of which it shows the first.
+func some(list []string, shown int) string {
+	if len(list) > shown {
+		return strings.Join(list[:shown], ", ") + fmt.Sprintf(" and %d more", len(list)-shown)
+	}
+	return strings.Join(list, ", ")
 }
 
 // shortPassword is the length below which a password policy is called weak.

@@ -61,6 +61,45 @@ func TestDoctorFindsFunctionsThatRunNowhere(t *testing.T) {
 	want.Equal(t, broken, "")
 }
 
+// Attack E1: what an operator made for rights is what users set for themselves, unless the client says otherwise.
+func TestDoctorFindsClientsThatWriteCustomAttributes(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	server := start(t, o)
+	created := func(operation, body string) string {
+		status, answer := plain(t, server.Endpoint(), operation, "", body)
+		want.True(t, status == 200, "%s answers %s", operation, answer)
+		return answer
+	}
+	id := func(answer, member string) string {
+		_, rest, _ := strings.Cut(answer, `"`+member+`":"`)
+		value, _, ok := strings.Cut(rest, `"`)
+		want.True(t, ok, "%s has no %s", answer, member)
+		return value
+	}
+	closed := id(created("CreateUserPool", `{"PoolName":"closed","Schema":[{"Name":"ref","AttributeDataType":"String","Mutable":false}]}`), "Id")
+	created("CreateUserPoolClient", `{"UserPoolId":"`+closed+`","ClientName":"web"}`)
+	open := id(created("CreateUserPool", `{"PoolName":"open","Schema":[{"Name":"role","AttributeDataType":"String","Mutable":true},{"Name":"note","AttributeDataType":"String","Mutable":true}]}`), "Id")
+	of := `{"UserPoolId":"` + open + `","ClientName":"web"`
+	created("CreateUserPoolClient", of+`,"GenerateSecret":true}`)
+	created("CreateUserPoolClient", of+`,"WriteAttributes":["email"]}`)
+	all := id(created("CreateUserPoolClient", of+`}`), "ClientId")
+	one := id(created("CreateUserPoolClient", of+`,"WriteAttributes":["email","custom:note"]}`), "ClientId")
+	said, broken := diagnose(t, o.Config)
+	want.Equal(t, broken, "")
+	var found []string
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, "through public clients") {
+			found = append(found, line)
+		}
+	}
+	advice := " / list in WriteAttributes what they may set, and decide nothing by those attributes.\n"
+	want.Equal(t, found, []string{
+		"warning Pool " + open + " lets its users set custom:note through public clients (" + one + ")" + advice,
+		"warning Pool " + open + " lets its users set custom:role, custom:note through public clients (" + all + ")" + advice,
+	})
+}
+
 func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	closed := func(t *testing.T) string { // an address where nobody listens
