@@ -136,7 +136,7 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.messages = &messages.Messages{Store: a.store, Hooks: hooks, Clock: a.clock, Real: a.real, Chance: a.chance, Log: a.log}
+	a.messages = &messages.Messages{Store: a.store, Hooks: hooks, Clock: a.clock, Real: a.real, Chance: a.chance, Log: a.log, TellChanges: c.TellChanges}
 	if a.messages.Email, a.messages.SMS, err = senders(&a.o, a.real); err != nil {
 		return err
 	}

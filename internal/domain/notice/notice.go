@@ -63,13 +63,16 @@ type Message struct {
 const (
 	SourceAdminCreate      = "CustomMessage_AdminCreateUser"
 	SourceUpdateAttribute  = "CustomMessage_UpdateUserAttribute"
+	SourceForgotPassword   = "CustomMessage_ForgotPassword"
 	SourcePreSignUpByAdmin = "PreSignUp_AdminCreateUser"
+	SourceMigrateForgotten = "UserMigration_ForgotPassword"
 )
 
 // Triggers, as LambdaConfig and the texts of faults name them.
 const (
 	CustomMessage = "CustomMessage"
 	PreSignUp     = "PreSignUp"
+	UserMigration = "UserMigration"
 )
 
 // MediumOf is how messages to an address attribute travel.

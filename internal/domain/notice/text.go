@@ -40,6 +40,8 @@ type Template struct{ Subject, Body string }
 func TemplateOf(p *pool.Pool, source string, m Medium) Template {
 	invite, t := &p.AdminCreate, &p.Templates
 	switch {
+	case IsAlert(source):
+		return alertTemplate(source, m)
 	case source == SourceAdminCreate && m == SMS:
 		return Template{Body: or(invite.InviteSms, DefaultInvitation)}
 	case source == SourceAdminCreate:
@@ -58,8 +60,11 @@ func or(given *string, otherwise string) string {
 }
 
 // Complete reports whether a body has the placeholders that its source needs: the code, and for invitations the
-// user name too. Of an incomplete template nothing is delivered.
+// user name too. Of an incomplete template nothing is delivered. An alert carries no code.
 func Complete(source, body string) bool {
+	if IsAlert(source) {
+		return true
+	}
 	return strings.Contains(body, CodePlaceholder) && (source != SourceAdminCreate || strings.Contains(body, UsernamePlaceholder))
 }
 

@@ -67,6 +67,8 @@ type Messages struct {
 	Observe Observer
 	// AttemptLimit replaces the two seconds that a request gives to a delivery; 0 leaves them.
 	AttemptLimit time.Duration
+	// TellChanges sends alerts: users learn of a change at the address that they had before it.
+	TellChanges bool
 
 	quietEmail, quietSMS atomic.Int64 // until then, in milliseconds of real time, requests make no attempt
 }
@@ -109,7 +111,7 @@ func (m *Messages) Prepare(c *dispatch.Call, p *pool.Pool, r *user.Record, w Wan
 	if msg.Medium == notice.SMS && p.Sms == nil {
 		return nil, fault.NoSmsConfiguration()
 	}
-	if p.Lambda.Function(notice.CustomMessage) != "" {
+	if composed(p, msg) {
 		msg.Metadata = w.Metadata
 		if !w.Later {
 			msg.NextTry = msg.NextTry.Add(composeLease)
@@ -119,10 +121,20 @@ func (m *Messages) Prepare(c *dispatch.Call, p *pool.Pool, r *user.Record, w Wan
 	if !fill(msg, r, notice.TemplateOf(p, msg.Source, msg.Medium)) {
 		return nil, nil
 	}
-	if m.sender(msg.Medium) != nil && reports(c.Spec, msg.Medium) && !w.Later {
+	if !w.Later && m.attempts(c, msg) {
 		msg.NextTry = msg.NextTry.Add(attemptLease)
 	}
 	return msg, nil
+}
+
+// composed reports whether the pool's CustomMessage function has a say in the message.
+func composed(p *pool.Pool, msg *notice.Message) bool {
+	return p.Lambda.Function(notice.CustomMessage) != "" && !notice.IsAlert(msg.Source)
+}
+
+// attempts reports whether the request itself tries to deliver the message, because it can report a refusal.
+func (m *Messages) attempts(c *dispatch.Call, msg *notice.Message) bool {
+	return m.sender(msg.Medium) != nil && reports(c.Spec, msg.Medium) && !notice.IsAlert(msg.Source)
 }
 
 // fill makes a message ready, unless the template lacks what the message is for.
@@ -245,7 +257,7 @@ func (m *Messages) handle(ctx context.Context, c *dispatch.Call, p *pool.Pool, r
 		}
 		msg.NextTry = m.Real.Now()
 	}
-	if m.sender(msg.Medium) != nil && (!reports(c.Spec, msg.Medium) || m.quiet(msg.Medium)) {
+	if m.sender(msg.Medium) != nil && (!m.attempts(c, msg) || m.quiet(msg.Medium)) {
 		return s, nil
 	}
 	limit := m.AttemptLimit
@@ -268,7 +280,7 @@ func (m *Messages) handle(ctx context.Context, c *dispatch.Call, p *pool.Pool, r
 // pool has a usable text ends here, without a fault.
 func (m *Messages) compose(ctx context.Context, p *pool.Pool, r *user.Record, msg *notice.Message, caller notice.Caller) error {
 	template := notice.TemplateOf(p, msg.Source, msg.Medium)
-	if p.Lambda.Function(notice.CustomMessage) != "" { // it may have been removed since the message was drafted
+	if composed(p, msg) { // the function may have been removed since the message was drafted
 		custom, err := m.custom(ctx, p, notice.CustomMessageEvent(p, r, msg, caller))
 		if err != nil {
 			return err

@@ -112,7 +112,7 @@ func (u *Users) change(ctx context.Context, c *dispatch.Call, username string, f
 }
 
 // SetPassword gives a user a password, permanent or to be changed at the next sign-in. It works from every status
-// and for disabled users; nobody is told.
+// and for disabled users; nobody is told but by an alert.
 //
 // Evidence: the reference page "AdminSetUserPassword".
 func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.AdminSetUserPasswordInput) (*api.AdminSetUserPasswordOutput, error) {
@@ -138,6 +138,8 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 	}
 	next := credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Salt: u.Chance.Salt(), Set: c.Now, Temporary: in.Permanent == nil || !*in.Permanent}
 	next.Verifier = verifier(next.Salt)
+	alerts := u.Messages.DrawAlerts(u.Chance.UUID)
+	var warn []*notice.Message
 	err = u.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
 		now, err := find(tx.Users(), c.Pool, in.Username)
 		if err != nil {
@@ -158,11 +160,15 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 		if err := tx.Passwords().Put(stored.Follow(next, c.Pool.Password.History)); err != nil {
 			return err
 		}
+		if warn, err = u.Messages.PostAlerts(tx, c, now, after, true, alerts); err != nil {
+			return err
+		}
 		return tx.Journal().Add(c.Entry(c.Pool.ID, now.Sub, "password"))
 	})
 	if err != nil {
 		return nil, err
 	}
+	u.Messages.Leave(warn...)
 	return &api.AdminSetUserPasswordOutput{}, nil
 }
 

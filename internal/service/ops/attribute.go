@@ -38,7 +38,7 @@ func (a *Attributes) Register(r *dispatch.Registry) {
 // Evidence: the reference page "AdminUpdateUserAttributes"; test vectors in attribute_test.go.
 func (a *Attributes) AdminUpdate(ctx context.Context, c *dispatch.Call, in *api.AdminUpdateUserAttributesInput) (*api.AdminUpdateUserAttributesOutput, error) {
 	given := values(in.UserAttributes)
-	draws := a.draw(c.Pool, given)
+	draws, alerts := a.draw(c.Pool, given), a.Messages.DrawAlerts(a.Chance.UUID)
 	var told *user.Record
 	var sent []*notice.Message
 	err := a.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
@@ -54,7 +54,9 @@ func (a *Attributes) AdminUpdate(ctx context.Context, c *dispatch.Call, in *api.
 		if sent, err = a.ask(tx, c, plan, draws, in.ClientMetadata); err != nil {
 			return err
 		}
-		return a.save(tx, c, u, plan)
+		warn, err := a.save(tx, c, u, plan, alerts)
+		sent = append(sent, warn...)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -66,6 +68,8 @@ func (a *Attributes) AdminUpdate(ctx context.Context, c *dispatch.Call, in *api.
 //
 // Evidence: the reference page "AdminDeleteUserAttributes".
 func (a *Attributes) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDeleteUserAttributesInput) (*api.AdminDeleteUserAttributesOutput, error) {
+	alerts := a.Messages.DrawAlerts(a.Chance.UUID)
+	var warn []*notice.Message
 	err := a.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
 		u, err := find(tx.Users(), c.Pool, in.Username)
 		if err != nil {
@@ -75,42 +79,48 @@ func (a *Attributes) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.
 		if err != nil {
 			return err
 		}
-		return a.save(tx, c, u, plan)
+		warn, err = a.save(tx, c, u, plan, alerts)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	a.Messages.Leave(warn...)
 	return &api.AdminDeleteUserAttributesOutput{}, nil
 }
 
-// save writes an accepted plan: former owners of moved aliases, the record with its logins, void codes and the
-// journal's line.
-func (a *Attributes) save(tx store.Tx, c *dispatch.Call, before *user.Record, plan user.Plan) error {
+// save writes an accepted plan: former owners of moved aliases, the record with its logins, void codes, the alerts to
+// former addresses, and the journal's line. The alerts it returns are posted; they go to Flush or Leave.
+func (a *Attributes) save(tx store.Tx, c *dispatch.Call, before *user.Record, plan user.Plan, alerts messages.AlertIDs) ([]*notice.Message, error) {
 	if plan.After == nil {
-		return nil
+		return nil, nil
 	}
 	moved, err := takeOver(tx.Users(), c, before.Sub, plan.Moves)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := free(tx.Users(), c.Pool, before.Sub, plan.Reserve, fault.AliasExists); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.Users().Save(c.Pool, before, plan.After); err != nil {
 		if taken, ok := errors.AsType[*store.Conflict](err); ok {
 			if slices.Contains(plan.Moves, taken.Login) {
-				return store.ErrStale // somebody claimed it since takeOver looked: it moves from there next time
+				return nil, store.ErrStale // somebody claimed it since takeOver looked: it moves from there next time
 			}
-			return fault.AliasExists(user.AttributeOf(taken.Login.Space)).Because(err)
+			return nil, fault.AliasExists(user.AttributeOf(taken.Login.Space)).Because(err)
 		}
-		return err
+		return nil, err
 	}
 	for _, attribute := range plan.Void {
 		if err := tx.Codes().Void(c.Pool.ID, before.Sub, verify.ForAttribute(attribute)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return tx.Journal().Add(c.Entry(c.Pool.ID, before.Sub, append(plan.Names, moved...)...))
+	warn, err := a.Messages.PostAlerts(tx, c, before, plan.After, false, alerts)
+	if err != nil {
+		return nil, err
+	}
+	return warn, tx.Journal().Add(c.Entry(c.Pool.ID, before.Sub, append(plan.Names, moved...)...))
 }
 
 // draws is the randomness of one update, drawn before the transaction because that may run twice: a code and an id

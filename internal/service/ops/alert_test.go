@@ -1,0 +1,75 @@
+package ops_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/testing/want"
+)
+
+// waiting are the messages of the pool that the worker has to deliver, as text, sorted.
+func (w *world) waiting() []string {
+	w.Helper()
+	var lines []string
+	w.view(func(v store.View) error {
+		list, err := v.Outbox().Due(start.AddDate(1, 0, 0), 10_000)
+		lines = nil
+		for _, m := range list {
+			if m.PoolID == w.pool.ID {
+				lines = append(lines, fmt.Sprintf("%s %s %s", m.Medium, m.To, m.Source))
+				want.True(w, m.Code.IsZero() || !notice.IsAlert(m.Source), "an alert carries no code")
+			}
+		}
+		return err
+	})
+	slices.Sort(lines)
+	return lines
+}
+
+// TestAlerts holds which changes are told to the former address where the operator wants that, and that nothing is told
+// otherwise.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	const (
+		email    = "EMAIL a@x.io " + notice.SourceEmailChanged
+		phone    = "SMS +1555 " + notice.SourcePhoneChanged
+		password = "EMAIL a@x.io " + notice.SourcePasswordChanged
+	)
+	for _, test := range []struct {
+		name, operation, members string
+		sent, told               []string
+	}{
+		{"another address", "AdminUpdateUserAttributes", `"UserAttributes":` + list("email=b@x.io, phone_number=+1556"),
+			[]string{"SMS +1556 " + updateSource, "EMAIL b@x.io " + updateSource}, []string{email, phone}},
+		{"the same address", "AdminUpdateUserAttributes", `"UserAttributes":` + list("email=a@x.io, email_verified=true"), nil, nil},
+		{"another attribute", "AdminUpdateUserAttributes", `"UserAttributes":` + list("custom:tier=gold"), nil, nil},
+		{"a refused change", "AdminUpdateUserAttributes", `"UserAttributes":` + list("email=b@x.io, name="), nil, nil},
+		{"no address", "AdminDeleteUserAttributes", `"UserAttributeNames":["email","phone_number"]`, nil, []string{email, phone}},
+		{"a password", "AdminSetUserPassword", `"Password":"Passw0rd!"`, nil, []string{password}},
+		{"a refused password", "AdminSetUserPassword", `"Password":"password"`, nil, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, on := range []bool{true, false} {
+				t.Run(fmt.Sprint(on), func(t *testing.T) {
+					t.Parallel()
+					onBoth(t, both(vectorPool, phoneToo, withHook(notice.CustomMessage)), func(w *world) {
+						w.messages.TellChanges = on
+						w.addUser("u", with("phone_number", "+1555", "phone_number_verified", "true"))
+						w.call(test.operation, `{"UserPoolId":"$pool","Username":"u",`+test.members+`}`)
+						want.Equal(w, w.sent(), test.sent)
+						want.Equal(w, len(w.ran()), len(test.sent)) // the function is asked about codes alone
+						told := test.told
+						if !on {
+							told = nil
+						}
+						want.Equal(w, w.waiting(), told)
+					})
+				})
+			}
+		})
+	}
+}
