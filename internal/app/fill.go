@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -22,7 +23,7 @@ func Fill(ctx context.Context, o Options, n int, who func(i int) (name string, a
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
 	operator := applier{pipeline: a.operator(), chance: a.chance, region: o.Config.Region}
-	made, err := call(ctx, &operator, api.CreateUserPool, part{"PoolName": quoted("filled")})
+	made, err := call(ctx, &operator, api.CreateUserPool, part{"PoolName": quoted("filled"), "AutoVerifiedAttributes": json.RawMessage(`["email"]`)})
 	if err != nil {
 		return "", err
 	}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"text/tabwriter"
@@ -63,6 +64,9 @@ type Row struct {
 	// Disk is how often a second the bare disk makes a change durable, in turns with a changing operation over one connection.
 	Disk      float64 `json:"disk_per_second,omitempty"`
 	DiskRatio float64 `json:"ratio_to_disk,omitempty"`
+	// Verifier is how many verifiers of passwords a second all cores compute, in turns with an operation that computes one.
+	Verifier      float64 `json:"verifiers_per_second,omitempty"`
+	VerifierRatio float64 `json:"ratio_to_verifiers,omitempty"`
 }
 
 func (r *Row) latencies(h *histogram) {
@@ -96,10 +100,12 @@ func Run(ctx context.Context, o Options, progress io.Writer) (report *Report, er
 			return nil, err
 		}
 	}
+	t := &target{address: o.Address, pid: o.PID, maker: m, about: subject{pool: o.Pool}, users: o.Users}
+	defer func() { err = errors.Join(err, t.leave(context.WithoutCancel(ctx))) }()
 	for _, name := range o.Operations {
 		for _, connections := range o.Connections {
 			fmt.Fprintf(progress, "%s with %d connections\n", name, connections)
-			row, err := measure(ctx, &o, m, name, connections)
+			row, err := measure(ctx, &o, t, name, connections)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -118,43 +124,58 @@ type target struct {
 	address string
 	pid     int
 	maker   *maker
-	pool    string
+	about   subject
 	users   int
 }
 
 // load is an operation on the target, without its length.
 func (t *target) load(name string, connections int, next *atomic.Uint64) load {
-	body := operations[name]
+	body, about := operations[name].body, t.about
+	about.run = strconv.FormatInt(time.Now().UnixNano(), 36)
 	request := func(to []byte, n uint64) []byte {
-		var space [1024]byte
-		return t.maker.append(to, name, body(space[:0], t.pool, n*2654435761%uint64(t.users), n))
+		var space [3072]byte
+		return t.maker.append(to, name, body(space[:0], &about, n*2654435761%uint64(t.users), n))
 	}
 	return load{address: t.address, connections: connections, request: request, next: next, cpu: cpuOf(t.pid)}
 }
 
-// durable are the operations whose answer waits for the disk. One connection can make no more of them than the disk allows.
-var durable = map[string]bool{"AdminUpdateUserAttributes": true, "AdminCreateUser": true}
-
 // measure runs an operation and what it is compared with in turns.
-func measure(ctx context.Context, o *Options, m *maker, name string, connections int) (row Row, err error) {
-	t := target{address: o.Address, pid: o.PID, maker: m, pool: o.Pool, users: o.Users}
-	var next, spent atomic.Uint64
-	operation, ceiling := t.load(name, connections, &next), t.load(name, connections, &spent)
-	operation.warmUp, operation.duration = o.WarmUp, o.Duration/time.Duration(o.Rounds)
-	ceiling.warmUp, ceiling.duration = operation.warmUp, operation.duration
-	ceiling.address, ceiling.cpu = o.Ceiling, nil
+func measure(ctx context.Context, o *Options, t *target, name string, connections int) (row Row, err error) {
+	op := operations[name]
+	if err := t.ready(ctx, op); err != nil {
+		return row, err
+	}
+	round := o.Duration / time.Duration(o.Rounds)
 	var disk *diskLoop
-	if connections == 1 && durable[name] && o.Folder != "" {
+	if connections == 1 && op.durable && o.Folder != "" {
 		if disk, err = newDiskLoop(o.Folder); err != nil {
 			return row, err
 		}
 		defer func() { err = errors.Join(err, disk.close()) }()
 	}
 	row = Row{Operation: name, Connections: connections}
+	var next, spent atomic.Uint64
+	var operation, ceiling load
+	prepare := func() {
+		operation, ceiling = t.load(name, connections, &next), t.load(name, connections, &spent)
+		operation.warmUp, operation.duration = o.WarmUp, round
+		ceiling.warmUp, ceiling.duration = o.WarmUp, round
+		ceiling.address, ceiling.cpu = o.Ceiling, nil
+	}
+	prepare()
 	var all outcome
-	var rates, ceilings, ratios, disks, diskRatios []float64
+	var rates, ceilings, ratios, disks, diskRatios, verifiers, verifierRatios []float64
 	known := true
 	for range o.Rounds {
+		if op.once {
+			if err := t.renew(ctx); err != nil {
+				return row, err
+			}
+			prepare()
+			next.Store(0)
+			// Each code is good once, and a warm-up would use up what is measured.
+			operation.count, operation.warmUp = uint64(len(t.about.codes)), 0
+		}
 		top, err := ceiling.run(ctx)
 		if err != nil {
 			return row, fmt.Errorf("the bare handler: %w", err)
@@ -172,11 +193,15 @@ func measure(ctx context.Context, o *Options, m *maker, name string, connections
 		rates, ceilings, ratios = append(rates, got.rate()), append(ceilings, top.rate()), append(ratios, got.rate()/top.rate())
 		if disk != nil {
 			var times histogram
-			rate, err := disk.run(operation.duration, &times)
+			rate, err := disk.run(round, &times)
 			if err != nil {
 				return row, err
 			}
 			disks, diskRatios = append(disks, rate), append(diskRatios, got.rate()/rate)
+		}
+		if op.verifier {
+			rate := verifierRate(ctx, round)
+			verifiers, verifierRatios = append(verifiers, rate), append(verifierRatios, got.rate()/rate)
 		}
 		all.requests += got.requests
 		all.errors += got.errors
@@ -191,6 +216,9 @@ func measure(ctx context.Context, o *Options, m *maker, name string, connections
 	row.latencies(&all.times)
 	if disk != nil {
 		row.Disk, row.DiskRatio = median(disks), median(diskRatios)
+	}
+	if op.verifier {
+		row.Verifier, row.VerifierRatio = median(verifiers), median(verifierRatios)
 	}
 	if known {
 		row.CPU = all.cpu / time.Duration(all.requests)
@@ -207,7 +235,7 @@ func median(v []float64) float64 {
 }
 
 func makePool(ctx context.Context, m *maker) (id string, err error) {
-	body, err := call(ctx, m, "CreateUserPool", `{"PoolName":"bench"}`)
+	body, err := call(ctx, m, "CreateUserPool", `{"PoolName":"bench","AutoVerifiedAttributes":["email"]}`)
 	if err != nil {
 		return "", err
 	}
@@ -271,14 +299,17 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%d cores, shared by server and generator · fsync %s · %d users · signatures %s\n\n", r.Machine.Cores, disk, r.Users, signatures)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tserver MiB\tceiling req/s\tratio\tratio to disk\t\n")
+	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tserver MiB\tceiling req/s\tratio\tratio to disk\tratio to verifier\t\n")
 	for _, row := range r.Rows {
-		ofDisk := ""
+		ofDisk, ofVerifier := "", ""
 		if row.Disk > 0 {
 			ofDisk = fmt.Sprintf("%.2f", row.DiskRatio)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t%d\t%s\t%s\t%.0f\t%.2f\t%s\t\n", row.Operation, row.Connections, row.Rate,
-			millis(row.P50), millis(row.P99), row.Errors, micros(row.CPU), mebibytes(row.Resident), row.Ceiling, row.Ratio, ofDisk)
+		if row.Verifier > 0 {
+			ofVerifier = fmt.Sprintf("%.2f", row.VerifierRatio)
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t%d\t%s\t%s\t%.0f\t%.2f\t%s\t%s\t\n", row.Operation, row.Connections, row.Rate,
+			millis(row.P50), millis(row.P99), row.Errors, micros(row.CPU), mebibytes(row.Resident), row.Ceiling, row.Ratio, ofDisk, ofVerifier)
 	}
 	if err := t.Flush(); err != nil {
 		return err

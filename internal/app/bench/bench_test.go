@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,10 +32,27 @@ func (k oneKey) BearerKey(context.Context, secret.Text) (authn.Key, bool, error)
 // fakeServer verifies signatures and answers enough of the API for a measurement.
 func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []byte)) string {
 	v := &authn.Verifier{Keys: key, Now: time.Now}
+	var changed sync.Map // addresses to which a code went, as in an inbox
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
+		}
+		switch r.URL.Path {
+		case "/_poolhouse/tokens":
+			calls("tokens", body)
+			_, _ = io.WriteString(w, `{"access_token":"a.b.c"}`)
+			return
+		case "/_poolhouse/inbox.json":
+			var messages []map[string]string
+			changed.Range(func(to, _ any) bool {
+				messages = append(messages, map[string]string{"to": to.(string), "code": "123456"})
+				return true
+			})
+			if err := json.NewEncoder(w).Encode(map[string]any{"messages": messages}); err != nil {
+				t.Error(err)
+			}
+			return
 		}
 		if _, err := v.Verify(r.Context(), authn.FromHTTP(r, body)); err != nil {
 			t.Errorf("a request with a bad signature: %v", err)
@@ -47,6 +65,24 @@ func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []by
 		switch operation {
 		case "CreateUserPool":
 			_, _ = io.WriteString(w, `{"UserPool":{"Id":"us-east-1_abc"}}`)
+		case "CreateUserPoolClient":
+			_, _ = io.WriteString(w, `{"UserPoolClient":{"ClientId":"abc"}}`)
+		case "AdminUpdateUserAttributes":
+			var in struct {
+				UserAttributes []struct{ Name, Value string }
+			}
+			if err := json.Unmarshal(body, &in); err != nil {
+				t.Error(err)
+			}
+			if a := in.UserAttributes[0]; a.Name == "email" {
+				changed.Store(a.Value, nil)
+			}
+			_, _ = io.WriteString(w, `{}`)
+		case "VerifyUserAttribute":
+			if text := string(body); !strings.Contains(text, `"AccessToken":"a.b.c"`) || !strings.Contains(text, `"Code":"123456"`) {
+				t.Errorf("VerifyUserAttribute without token or code: %s", body)
+			}
+			_, _ = io.WriteString(w, `{}`)
 		case "AdminGetUser":
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"__type":"UserNotFoundException"}`)
@@ -61,16 +97,22 @@ func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []by
 func TestRun(t *testing.T) {
 	t.Parallel()
 	key := oneKey{"AKIDEXAMPLE", "secret"}
-	counts := make(chan string, 1<<20)
-	address := fakeServer(t, key, func(operation string, _ []byte) { counts <- operation })
+	counts, signedUp := make(chan string, 1<<20), make(chan string, 1<<20)
+	address := fakeServer(t, key, func(operation string, body []byte) {
+		counts <- operation
+		if operation == "SignUp" || operation == "AdminCreateUser" {
+			signedUp <- string(body)
+		}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	announced := make(chan string, 1)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Ceiling(ctx, func(a string) error { announced <- a; return nil })
 	}()
-	report, err := Run(ctx, Options{Address: address, PID: os.Getpid(), Ceiling: <-announced, Credentials: Credentials{key.id, key.secret, "us-east-1"}, Users: 20,
-		Operations: Operations(), Connections: []int{2}, Duration: 60 * time.Millisecond, Rounds: 2, WarmUp: 10 * time.Millisecond, Folder: t.TempDir()}, io.Discard)
+	const users = 20
+	report, err := Run(ctx, Options{Address: address, PID: os.Getpid(), Ceiling: <-announced, Credentials: Credentials{key.id, key.secret, "us-east-1"}, Users: users,
+		Operations: Operations(), Connections: []int{2, 1}, Duration: 60 * time.Millisecond, Rounds: 2, WarmUp: 10 * time.Millisecond, Folder: t.TempDir()}, io.Discard)
 	want.NoError(t, err)
 	cancel()
 	want.NoError(t, <-ended)
@@ -80,12 +122,22 @@ func TestRun(t *testing.T) {
 		calls[operation]++
 	}
 	want.Equal(t, calls["CreateUserPool"], 1)
-	want.Equal(t, calls["DeleteUserPool"], 1)
+	want.Equal(t, []int{calls["DeleteUserPool"], calls["CreateUserPoolClient"], calls["DeleteUserPoolClient"], calls["tokens"]}, []int{1, 1, 1, users})
+	// Each code is used once: in two rounds, with each number of connections.
+	n := calls["VerifyUserAttribute"]
+	want.True(t, n > 0 && n <= 2*2*users, "%d codes of %d were used", n, 2*2*users)
+	close(signedUp)
+	seen := map[string]bool{}
+	for body := range signedUp {
+		want.True(t, !seen[body], "made twice: %s", body)
+		seen[body] = true
+	}
 	want.True(t, report.Machine.Fsync > 0, "the disk was measured")
-	want.Equal(t, len(report.Rows), len(Operations()))
+	want.Equal(t, len(report.Rows), 2*len(Operations()))
 	for _, row := range report.Rows {
 		want.True(t, row.Rate > 0 && row.Ceiling > 0 && row.Ratio > 0 && row.P50 > 0 && row.P99 >= row.P50, "%s has its figures: %+v", row.Operation, row)
 		want.Equal(t, row.Errors > 0, row.Operation == "AdminGetUser")
+		want.Equal(t, row.Verifier > 0 && row.VerifierRatio > 0, row.Operation == "AdminCreateUser" || row.Operation == "SignUp")
 	}
 	var table bytes.Buffer
 	want.NoError(t, report.Print(&table))
@@ -95,7 +147,7 @@ func TestRun(t *testing.T) {
 
 func TestRunRefusesUnknownOperation(t *testing.T) {
 	t.Parallel()
-	_, err := Run(t.Context(), Options{Operations: []string{"SignUp"}}, io.Discard)
+	_, err := Run(t.Context(), Options{Operations: []string{"ConfirmSignUp"}}, io.Discard)
 	want.Error(t, err, nil)
 	want.Contains(t, err.Error(), "AdminGetUser")
 }

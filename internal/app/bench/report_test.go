@@ -23,8 +23,11 @@ func measured() *Suite {
 	one := Row{Operation: "AdminUpdateUserAttributes", Connections: 1, Rate: 600, P50: ms, P90: ms, P99: 2 * ms, P999: 2 * ms, Longest: 3 * ms, Ceiling: 6000, Ratio: 0.1,
 		Disk: 1000, DiskRatio: 0.6}
 	get := Row{Operation: "AdminGetUser", Connections: 64, Rate: 8000, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.8, FirstError: "503 <busy>"}
+	verify := Row{Operation: "VerifyUserAttribute", Connections: 64, Rate: 4000, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.4}
+	signUp := Row{Operation: "SignUp", Connections: 64, Rate: 600, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.06, Verifier: 1000,
+		VerifierRatio: 0.6}
 	return &Suite{Report: Report{Machine: Machine{Cores: 2, Processor: "P & Q", System: "linux/amd64", Go: "go1.26", Fsync: 150 * time.Microsecond}, Users: 100000,
-		Rows: []Row{update, one, get}}, Taken: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1.0", Duration: 6 * time.Second, Rounds: 3, StartCount: 5,
+		Rows: []Row{update, one, get, verify, signUp}}, Taken: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1.0", Duration: 6 * time.Second, Rounds: 3, StartCount: 5,
 		Half:   []Paced{{Operation: "AdminGetUser", Connections: 64, Rate: 4000, P50: ms, P99: 2 * ms}},
 		Signed: []Row{update},
 		Starts: []Start{{FirstAnswer: 20 * ms, Longest: 25 * ms, Resident: 30e6}, {Users: 100000, FirstAnswer: 60 * ms, Longest: 61 * ms, Resident: 65e6}},
@@ -47,11 +50,14 @@ func TestReport(t *testing.T) {
 		"| AdminUpdateUserAttributes, 64 connections: p99 (for a disk whose fdatasync takes 0.15 ms) | below 12.0 ms | 20.0 ms | **no** |",
 		"| AdminUpdateUserAttributes, 1 connection: ratio to the bare disk | at least 0.45 | 0.60 | yes |",
 		"| AdminGetUser, 64 connections: ratio to the bare handler | at least 0.40 | 0.80 | yes |",
+		"| VerifyUserAttribute, 64 connections: ratio to the bare handler | at least 0.35 | 0.40 | yes |",
+		"| SignUp, 64 connections: ratio to bare verifiers of passwords | at least 0.70 | 0.60 | **no** |",
+		"| 10000 | **0.06** |  |  | 1000 | **0.60** |",
 		"| growth of any cost from the least to the greatest number of users | at most × 1.50 | × 2.00 (AdminGetUser, median) | **no** |",
 		"| AdminUpdateUserAttributes on PostgreSQL: ratio to pgbench | at least 0.80 | 0.90 | yes |",
 		"| start to first answer with an empty database | below 50 ms | 20 ms | yes |",
 		"| memory at rest with 100,000 users | below 64 MB | 65 MB | **no** |",
-		"| AdminUpdateUserAttributes | 64 | 2000 | 5.00 | 20.00 | 0 | 50.0 | 50 | 10000 | **0.20** |  |  |",
+		"| AdminUpdateUserAttributes | 64 | 2000 | 5.00 | 20.00 | 0 | 50.0 | 50 | 10000 | **0.20** |  |  |  |  |",
 		"AdminGetUser, first error: `503 <busy>`",
 		"| AdminGetUser | 64 | 4000 | 1.00 | 2.00 | 0 |",
 		"| AdminGetUser | 100,000 | 2.000 | 2.00 | 44.0 | 1.10 | 8500 |",
@@ -133,7 +139,7 @@ func TestPacedLoad(t *testing.T) {
 	var calls atomic.Int64
 	address := fakeServer(t, key, func(string, []byte) { calls.Add(1) })
 	creds := Credentials{key.id, key.secret, "us-east-1"}
-	to := target{address: address, maker: &maker{host: address, creds: creds}, pool: "p", users: 1}
+	to := target{address: address, maker: &maker{host: address, creds: creds}, about: subject{pool: "p"}, users: 1}
 	var next atomic.Uint64
 	l := to.load("DescribeUserPool", 4, &next)
 	l.duration, l.rate = 200*time.Millisecond, 100

@@ -41,34 +41,95 @@ func appendSteady(to []byte) []byte {
 	return to
 }
 
-// operations are the bodies that can be measured: of the n-th request, about user u of the pool.
-var operations = map[string]func(to []byte, pool string, u, n uint64) []byte{
+// A subject is what requests are about.
+type subject struct {
+	pool   string
+	client string   // for sign-up
+	run    string   // a word of this load alone, so that what it makes has names of its own
+	tokens []string // access tokens of some users
+	codes  []string // for the owner of each token: verifies the address
+}
+
+// An operation is a request that can be measured.
+type operation struct {
+	// body is that of the n-th request, about user u of the pool.
+	body func(to []byte, s *subject, u, n uint64) []byte
+	// makes says that each request makes a user: a load must not be one for warming up, nor tell how costs grow with the
+	// number of users.
+	makes bool
+	// verifier says that the server computes the verifier of a password, which takes most of its time.
+	verifier bool
+	// client says that the caller is anybody who knows an app client.
+	client bool
+	// token says that the caller is a user, whose tokens have to be made first.
+	token bool
+	// once says that each request uses up a code, which is made before each round.
+	once bool
+	// durable says that the answer waits for the disk. One connection can make no more of them than the disk allows.
+	durable bool
+}
+
+// repeats reports whether the same requests can be sent again and again to the same users.
+func (o *operation) repeats() bool { return !o.makes && !o.once }
+
+// operations are all that can be measured.
+var operations = map[string]*operation{
 	// Seven attributes, of which one changes.
-	"AdminUpdateUserAttributes": func(to []byte, pool string, u, n uint64) []byte {
-		to = aboutUser(to, pool, u)
-		to = append(to, `,"UserAttributes":[`...)
-		to = append(appendSteady(to), `{"Name":"nickname","Value":"jane`...)
-		to = strconv.AppendUint(to, n, 10)
-		return append(to, `"}]}`...)
-	},
-	"AdminGetUser": func(to []byte, pool string, u, _ uint64) []byte { return append(aboutUser(to, pool, u), '}') },
-	"AdminCreateUser": func(to []byte, pool string, _, n uint64) []byte {
-		to = append(to, `{"UserPoolId":"`...)
-		to = append(to, pool...)
-		to = append(to, `","Username":"created-`...)
-		to = strconv.AppendUint(to, n, 10)
+	"AdminUpdateUserAttributes": {durable: true, body: func(to []byte, s *subject, u, n uint64) []byte {
+		to = appendAttributes(append(aboutUser(to, s.pool, u), ','), n)
+		return append(to, '}')
+	}},
+	"AdminGetUser": {body: func(to []byte, s *subject, u, _ uint64) []byte { return append(aboutUser(to, s.pool, u), '}') }},
+	"AdminCreateUser": {durable: true, makes: true, verifier: true, body: func(to []byte, s *subject, _, n uint64) []byte {
+		to = appendMember(append(to, '{'), "UserPoolId", s.pool)
+		to = s.appendName(append(to, `,"Username":"`...), n)
 		return append(to, `","TemporaryPassword":"Temporary-1","MessageAction":"SUPPRESS"}`...)
-	},
-	"ListUsers": func(to []byte, pool string, u, _ uint64) []byte {
-		to = append(to, `{"UserPoolId":"`...)
-		to = append(to, pool...)
-		to = append(to, `","Filter":"email = \"`...)
+	}},
+	"ListUsers": {body: func(to []byte, s *subject, u, _ uint64) []byte {
+		to = appendMember(append(to, '{'), "UserPoolId", s.pool)
+		to = append(to, `,"Filter":"email = \"`...)
 		to = append(to, userName(u)...)
 		return append(to, `@example.com\""}`...)
-	},
-	"DescribeUserPool": func(to []byte, pool string, _, _ uint64) []byte {
-		return append(append(append(to, `{"UserPoolId":"`...), pool...), `"}`...)
-	},
+	}},
+	"DescribeUserPool": {body: func(to []byte, s *subject, _, _ uint64) []byte {
+		return append(appendMember(append(to, '{'), "UserPoolId", s.pool), '}')
+	}},
+	// With an address, to which a code goes.
+	"SignUp": {durable: true, client: true, makes: true, verifier: true, body: func(to []byte, s *subject, _, n uint64) []byte {
+		to = appendMember(append(to, '{'), "ClientId", s.client)
+		to = s.appendName(append(to, `,"Username":"`...), n)
+		to = s.appendName(append(to, `","Password":"Permanent-1","UserAttributes":[{"Name":"email","Value":"`...), n)
+		return append(to, `@example.com"}]}`...)
+	}},
+	// As the administrator's, by the user.
+	"UpdateUserAttributes": {durable: true, token: true, body: func(to []byte, s *subject, u, n uint64) []byte {
+		to = appendMember(append(to, '{'), "AccessToken", s.tokens[u%uint64(len(s.tokens))])
+		return append(appendAttributes(append(to, ','), n), '}')
+	}},
+	"VerifyUserAttribute": {durable: true, token: true, once: true, body: func(to []byte, s *subject, _, n uint64) []byte {
+		i := n % uint64(len(s.tokens))
+		to = appendMember(append(to, '{'), "AccessToken", s.tokens[i])
+		return append(appendMember(append(to, `,"AttributeName":"email",`...), "Code", s.codes[i]), '}')
+	}},
+}
+
+// appendMember adds a member whose value needs no escapes.
+func appendMember(to []byte, name, value string) []byte {
+	to = append(append(append(to, '"'), name...), `":"`...)
+	return append(append(to, value...), '"')
+}
+
+// appendName adds the name of the n-th user that a load makes.
+func (s *subject) appendName(to []byte, n uint64) []byte {
+	to = append(append(append(to, "made-"...), s.run...), '-')
+	return strconv.AppendUint(to, n, 10)
+}
+
+// appendAttributes adds seven attributes, of which one changes with n.
+func appendAttributes(to []byte, n uint64) []byte {
+	to = appendSteady(append(to, `"UserAttributes":[`...))
+	to = append(to, `{"Name":"nickname","Value":"jane`...)
+	return append(strconv.AppendUint(to, n, 10), `"}]`...)
 }
 
 // Operations names what can be measured.

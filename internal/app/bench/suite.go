@@ -150,7 +150,7 @@ func (r *runner) empty(ctx context.Context) error {
 
 func (r *runner) full(ctx context.Context) error {
 	f := r.places[r.Users]
-	return r.starts(ctx, f.place, f.users, "AdminGetUser", string(operations["AdminGetUser"](nil, f.pool, 0, 0)))
+	return r.starts(ctx, f.place, f.users, "AdminGetUser", string(operations["AdminGetUser"].body(nil, &subject{pool: f.pool}, 0, 0)))
 }
 
 // starts measures starts on a database, and the memory of the last server at rest.
@@ -220,7 +220,7 @@ func (r *runner) with(ctx context.Context, f filled, fn func(s *Server) error, a
 
 // on is what requests to a server on the database are about.
 func (f *filled) on(s *Server, creds Credentials) *target {
-	return &target{address: s.Address, pid: s.PID, maker: &maker{host: s.Address, creds: creds}, pool: f.pool, users: f.users}
+	return &target{address: s.Address, pid: s.PID, maker: &maker{host: s.Address, creds: creds}, about: subject{pool: f.pool}, users: f.users}
 }
 
 // warmth is how many requests warm fills a server's caches with at most.
@@ -228,6 +228,12 @@ const warmth = 50_000
 
 // warm asks for every user once, or for as many as warmth: a server that has just started reads what it has not seen yet from its file.
 func (r *runner) warm(ctx context.Context, t *target, name string) error {
+	if !operations[name].repeats() {
+		return nil
+	}
+	if err := t.ready(ctx, operations[name]); err != nil {
+		return err
+	}
 	var next atomic.Uint64
 	l := t.load(name, r.most(), &next)
 	l.count = uint64(min(t.users, warmth))
@@ -245,21 +251,22 @@ func (r *runner) warm(ctx context.Context, t *target, name string) error {
 func (r *runner) rows(ctx context.Context) error {
 	f := r.places[r.Users]
 	return r.with(ctx, f, func(s *Server) (err error) {
+		about := f.on(s, unverified)
 		for _, name := range r.Operations {
-			if err := r.warm(ctx, f.on(s, unverified), name); err != nil {
+			if err := r.warm(ctx, about, name); err != nil {
 				return err
 			}
 		}
-		if r.suite.Rows, err = r.table(ctx, s, f, unverified, r.Connections, r.Duration); err != nil {
+		if r.suite.Rows, err = r.table(ctx, about, f, r.Connections, r.Duration); err != nil {
 			return err
 		}
 		for _, row := range r.suite.Rows {
-			if row.Connections == 1 {
+			if row.Connections == 1 || !operations[row.Operation].repeats() {
 				continue
 			}
 			r.say("%s with %d connections at half of that rate", row.Operation, row.Connections)
 			var next atomic.Uint64
-			l := f.on(s, unverified).load(row.Operation, row.Connections, &next)
+			l := about.load(row.Operation, row.Connections, &next)
 			l.warmUp, l.duration, l.rate = r.WarmUp, r.Duration/time.Duration(r.Rounds), row.Rate/2
 			got, err := l.run(ctx)
 			if err != nil {
@@ -276,13 +283,13 @@ func (r *runner) rows(ctx context.Context) error {
 	})
 }
 
-func (r *runner) table(ctx context.Context, s *Server, f filled, creds Credentials, connections []int, duration time.Duration) (rows []Row, err error) {
-	o := Options{Address: s.Address, PID: s.PID, Ceiling: r.ceiling, Pool: f.pool, Users: f.users, Duration: duration, Rounds: r.Rounds,
+func (r *runner) table(ctx context.Context, t *target, f filled, connections []int, duration time.Duration) (rows []Row, err error) {
+	o := Options{Address: t.address, PID: t.pid, Ceiling: r.ceiling, Pool: f.pool, Users: f.users, Duration: duration, Rounds: r.Rounds,
 		WarmUp: r.WarmUp, Folder: f.place.Folder}
 	for _, name := range r.Operations {
 		for _, n := range connections {
 			r.say("%s with %d connections", name, n)
-			row, err := measure(ctx, &o, &maker{host: s.Address, creds: creds}, name, n)
+			row, err := measure(ctx, &o, t, name, n)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -297,7 +304,7 @@ func (r *runner) signed(ctx context.Context) error {
 	f := r.places[r.Users]
 	return r.with(ctx, f, func(s *Server) (err error) {
 		r.say("with signatures")
-		r.suite.Signed, err = r.table(ctx, s, f, s.Credentials(), []int{r.most()}, r.Duration/2)
+		r.suite.Signed, err = r.table(ctx, f.on(s, s.Credentials()), f, []int{r.most()}, r.Duration/2)
 		return err
 	}, "--allow-remote")
 }
@@ -320,6 +327,9 @@ func (r *runner) growth(ctx context.Context) (err error) {
 	}
 	each := r.Duration / time.Duration(r.Rounds) / 2
 	for _, name := range r.Operations {
+		if !operations[name].repeats() {
+			continue
+		}
 		r.say("%s with %v users", name, r.Sizes)
 		rows := make([]Growth, len(targets))
 		medians, costs, rates := make([]histogram, len(targets)), make([]outcome, len(targets)), make([][]float64, len(targets))
