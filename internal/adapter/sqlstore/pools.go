@@ -155,6 +155,9 @@ func (t *transaction) stale(query string, args ...any) error {
 
 // deletePool is what goes with a pool. Its journal stays.
 var deletePool = [...]string{
+	`DELETE FROM memberships WHERE pool_id = $1`,
+	`DELETE FROM user_groups WHERE pool_id = $1`,
+	`DELETE FROM identities WHERE pool_id = $1`,
 	`DELETE FROM outbox WHERE pool_id = $1`,
 	`DELETE FROM inbox WHERE pool_id = $1`,
 	`DELETE FROM codes WHERE pool_id = $1`,

@@ -267,6 +267,7 @@ func (v view) Pools() store.PoolReader         { return pools(v) }
 func (v view) Clients() store.ClientReader     { return clients(v) }
 func (v view) Users() store.UserReader         { return users(v) }
 func (v view) Passwords() store.PasswordReader { return passwords(v) }
+func (v view) Groups() store.GroupReader       { return groups(v) }
 func (v view) Codes() store.CodeReader         { return codes(v) }
 func (v view) Tallies() store.TallyReader      { return tallies(v) }
 func (v view) Outbox() store.OutboxReader      { return outbox(v) }
@@ -279,6 +280,7 @@ func (u update) Pools() store.Pools         { return pools(u) }
 func (u update) Clients() store.Clients     { return clients(u) }
 func (u update) Users() store.Users         { return users(u) }
 func (u update) Passwords() store.Passwords { return passwords(u) }
+func (u update) Groups() store.Groups       { return groups(u) }
 func (u update) Codes() store.Codes         { return codes(u) }
 func (u update) Tallies() store.Tallies     { return tallies(u) }
 func (u update) Outbox() store.Outbox       { return outbox(u) }

@@ -21,18 +21,20 @@ type users struct{ t *transaction }
 
 const (
 	userColumns = `SELECT u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
-		u.temporary_since, u.sign_in_attribute `
+		u.temporary_since, u.sign_in_attribute, u.external `
 	selectLogin = userColumns + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
 		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = $3`
+	selectIdentity = userColumns + `FROM identities i JOIN users u ON u.pool_id = i.pool_id AND u.sub = i.sub
+		WHERE i.pool_id = $1 AND i.provider = $2 AND i.attribute = $3 AND i.identity_key = $4`
 	selectSub = userColumns + `FROM users u WHERE u.pool_id = $1 AND u.sub = $2`
 )
 
 func scanUser(r *sql.Rows, poolID string) (*user.Record, error) {
 	u := &user.Record{PoolID: poolID}
 	var created, modified, enabled int64
-	var attributes, pending sql.RawBytes
+	var attributes, pending, external sql.RawBytes
 	var temporary sql.NullInt64
-	err := r.Scan(&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary, &u.SignInAttribute)
+	err := r.Scan(&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary, &u.SignInAttribute, &external)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +43,9 @@ func scanUser(r *sql.Rows, poolID string) (*user.Record, error) {
 		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
 	}
 	if u.Pending, err = decodePending(pending); err != nil {
+		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
+	}
+	if err := decodeExternal(external, u); err != nil {
 		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
 	}
 	return u, nil
@@ -197,8 +202,12 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 	if err != nil {
 		return s.t.fail(err)
 	}
+	external, err := encodeExternal(u)
+	if err != nil {
+		return s.t.fail(err)
+	}
 	args := []any{p.ID, u.Sub, u.Username, contact.Fold(u.Username), 1, millis(u.Created), millis(u.Modified), string(u.Status), flag(u.Enabled),
-		attributes, pending, optional(u.TemporarySince), u.SignInAttribute}
+		attributes, pending, optional(u.TemporarySince), u.SignInAttribute, external}
 	for i := range searched {
 		args = append(args, searchValue(u, i))
 	}
@@ -208,9 +217,14 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 			return err
 		}
 	}
+	for _, i := range u.Identities {
+		if err := s.hold(p.ID, u.Sub, i.Key()); err != nil {
+			return err
+		}
+	}
 	n, err := s.t.exec(`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled,
-		attributes, pending, temporary_since, sign_in_attribute, email, phone_number, name, given_name, family_name, preferred_username)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`, args...)
+		attributes, pending, temporary_since, sign_in_attribute, external, email, phone_number, name, given_name, family_name, preferred_username)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`, args...)
 	if err != nil {
 		return err
 	}
@@ -257,7 +271,7 @@ func (s users) release(poolID, sub string, l user.Login) error {
 // optionalColumns are written only when they change, since most of them are indexed. Their order is that of the bits
 // in changes.
 var optionalColumns = [...]string{"email", "phone_number", "name", "given_name", "family_name", "preferred_username",
-	"status", "enabled", "pending", "temporary_since", "sign_in_attribute"}
+	"status", "enabled", "pending", "temporary_since", "sign_in_attribute", "external"}
 
 // changes returns the optional columns in which after differs, as bits, and their values.
 func changes(before, after *user.Record) (mask uint16, values []any, err error) {
@@ -291,6 +305,13 @@ func changes(before, after *user.Record) (mask uint16, values []any, err error) 
 	}
 	if before.SignInAttribute != after.SignInAttribute {
 		set(bit+4, after.SignInAttribute)
+	}
+	if before.PasswordOff != after.PasswordOff || !sameIdentities(before.Identities, after.Identities) {
+		external, err := encodeExternal(after)
+		if err != nil {
+			return 0, nil, err
+		}
+		set(bit+5, external)
 	}
 	return mask, values, nil
 }
@@ -350,12 +371,16 @@ func (s users) Save(p *pool.Pool, before, after *user.Record) error {
 			}
 		}
 	}
+	if err := s.moveIdentities(p.ID, before, after); err != nil {
+		return err
+	}
 	s.t.assign(&after.Version, next)
 	return nil
 }
 
 // deleteUser is what goes with a user. The journal stays, and so do messages that have arrived.
 var deleteUser = [...]string{
+	`DELETE FROM memberships WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM outbox WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM codes WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM tallies WHERE pool_id = $1 AND subject = $2`,
@@ -373,6 +398,11 @@ func (s users) Delete(p *pool.Pool, u *user.Record) error {
 	}
 	for _, l := range u.Logins(p) {
 		if err := s.release(p.ID, u.Sub, l); err != nil {
+			return err
+		}
+	}
+	for _, i := range u.Identities {
+		if err := s.letGo(p.ID, u.Sub, i.Key()); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,9 @@ func Attributes(p *pool.Pool, r *user.Record) map[string]string {
 	maps.Copy(out, r.Attributes)
 	out[pool.Sub] = r.Sub
 	out["cognito:user_status"] = string(r.Status)
+	if text := r.IdentitiesText(); text != "" {
+		out[pool.Identities] = text
+	}
 	for _, alias := range [...]struct{ address, flag, mark string }{
 		{pool.Email, pool.EmailVerified, "cognito:email_alias"},
 		{pool.PhoneNumber, pool.PhoneNumberVerified, "cognito:phone_number_alias"},

@@ -280,6 +280,9 @@ const (
 	arnAccount = 4
 )
 
+// OwnsRole reports whether a role is of the pool's account.
+func (p *Pool) OwnsRole(arn string) bool { return arnField(arn, arnAccount) == p.Account }
+
 // arnField is a field of a resource name, "" when the text has too few.
 func arnField(arn string, field int) string {
 	parts := strings.SplitN(arn, ":", 6)

@@ -44,6 +44,11 @@ type Record struct {
 	// SignInAttribute is the attribute by which the user was created in a pool with username attributes
 	// ("email" or "phone_number"), "" elsewhere.
 	SignInAttribute string
+	// Identities are the user's accounts at external providers, the oldest first.
+	Identities []Identity
+	// PasswordOff says that this user can never again sign in with a password. For the operations by which users
+	// come to passwords such a user does not exist.
+	PasswordOff bool
 }
 
 // Pending is a value that waits for its verification.
@@ -113,6 +118,7 @@ func (r *Record) Clone() *Record {
 			c.Pending[k] = v
 		}
 	}
+	c.Identities = slices.Clone(r.Identities)
 	return &c
 }
 

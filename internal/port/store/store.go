@@ -66,6 +66,7 @@ type View interface {
 	Clients() ClientReader
 	Users() UserReader
 	Passwords() PasswordReader
+	Groups() GroupReader
 	Codes() CodeReader
 	Tallies() TallyReader
 	Outbox() OutboxReader
@@ -81,6 +82,7 @@ type Tx interface {
 	Clients() Clients
 	Users() Users
 	Passwords() Passwords
+	Groups() Groups
 	Codes() Codes
 	Tallies() Tallies
 	Outbox() Outbox
@@ -145,6 +147,11 @@ type UserReader interface {
 	BySub(poolID, sub string) (*user.Record, error)
 	// Owner finds the user that holds a login.
 	Owner(poolID string, l user.Login) (*user.Record, error)
+	// ByIdentity finds the user that an account at an external provider belongs to.
+	ByIdentity(poolID string, key user.IdentityKey) (*user.Record, error)
+	// LinkAttributes are the attributes by which accounts at a provider belong to users of the pool, the subject
+	// left out; in the order of their names, limit of them at most.
+	LinkAttributes(poolID, provider string, limit int) ([]string, error)
 	// List returns a page of users and the key for the next page, "" at the end. With a filter they come in the
 	// order of the filtered attribute, else in the order of their subs.
 	List(p *pool.Pool, q Query) (users []*user.Record, next string, err error)
@@ -152,16 +159,46 @@ type UserReader interface {
 	Count(poolID string) (int, error)
 }
 
-// Users writes users. Logins follow from the record: see user.Record.Logins.
+// Users writes users. Logins follow from the record: see user.Record.Logins. Identities are unique in a pool.
 type Users interface {
 	UserReader
-	// Create stores a new user with its logins; *Conflict when one of them, or ErrConflict when the sub is taken.
+	// Create stores a new user with its logins; *Conflict when one of them, or ErrConflict when the sub or an
+	// identity is taken.
 	Create(p *pool.Pool, r *user.Record) error
 	// Save replaces before, as it was read in this transaction, by after and moves its logins; *Conflict when one
-	// is taken. It increases after.Version.
+	// is taken, ErrConflict when an identity is. It increases after.Version.
 	Save(p *pool.Pool, before, after *user.Record) error
-	// Delete removes a user with all that belongs to it; its logins are free at once, its sub never again.
+	// Delete removes a user with all that belongs to it; its logins and identities are free at once, its sub never
+	// again.
 	Delete(p *pool.Pool, r *user.Record) error
+}
+
+// GroupReader reads the groups of pools and who is in them.
+type GroupReader interface {
+	Get(poolID, name string) (*user.Group, error)
+	// List returns groups whose name is greater than after, in order of name.
+	List(poolID, after string, limit int) ([]*user.Group, error)
+	Count(poolID string) (int, error)
+	// Of returns all groups that a user is in, by precedence and name; there are at most user.MaxGroupsOfUser.
+	Of(poolID, sub string) ([]*user.Group, error)
+	// Members returns users of a group whose sub is greater than after, in order of sub.
+	Members(poolID, name, after string, limit int) ([]*user.Record, error)
+}
+
+// Groups writes groups and who is in them.
+type Groups interface {
+	GroupReader
+	// Create stores a new group; ErrConflict when the name is taken.
+	Create(g *user.Group) error
+	// Save replaces the settings and the date of a group; ErrNotFound when there is none of that name.
+	Save(g *user.Group) error
+	// Delete removes a group; its members stay users. ErrNotFound when there is none of that name.
+	Delete(poolID, name string) error
+	// Join puts a user into a group and reports whether it was outside before; ErrNotFound without such a group.
+	// The user was read in this transaction.
+	Join(poolID, name, sub string, at time.Time) (joined bool, err error)
+	// Leave takes a user out of a group and reports whether it was inside; ErrNotFound without such a group.
+	Leave(poolID, name, sub string) (left bool, err error)
 }
 
 // PasswordReader reads what is stored of passwords.

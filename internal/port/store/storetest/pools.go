@@ -124,10 +124,14 @@ func testPoolDelete(w *world) {
 	}
 	populate := func(id string) place {
 		p := w.newPool(id, nil)
+		g := &user.Group{PoolID: id, Name: "g", Created: noon, Modified: noon}
 		u := record(p, 1, "jane", pool.Email, "jane@example.com", pool.EmailVerified, "true")
+		u.Identities = []user.Identity{identity("Google", "1")}
 		w.update(func(tx store.Tx) error {
 			for _, err := range []error{
 				tx.Users().Create(p, u),
+				tx.Groups().Create(g),
+				second(tx.Groups().Join(id, "g", u.Sub, noon)),
 				tx.Clients().Create(&pool.Client{ID: "client-" + id, PoolID: id, Created: noon, Modified: noon}),
 				tx.Passwords().Put(&credential.Password{PoolID: id, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: id, Sub: u.Sub, Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)}),
@@ -159,6 +163,15 @@ func testPoolDelete(w *world) {
 			"alias":    func(v store.View) error { _, err := v.Users().ByLogin(x.p, "jane@example.com"); return err },
 			"password": func(v store.View) error { _, err := v.Passwords().Get(id, sub); return err },
 			"code":     func(v store.View) error { _, err := v.Codes().Get(id, sub, verify.Email); return err },
+			"group":    func(v store.View) error { return second(v.Groups().Get(id, "g")) },
+			"member": func(v store.View) error {
+				list, err := v.Groups().Members(id, "g", "", 1)
+				if err == nil && len(list) == 0 {
+					return store.ErrNotFound
+				}
+				return err
+			},
+			"identity": func(v store.View) error { return second(v.Users().ByIdentity(id, identity("Google", "1").Key())) },
 			"tally":    func(v store.View) error { return spentBy(v, id, sub) },
 			"nobody":   func(v store.View) error { return spentBy(v, id, "nobody") },
 			"message":  func(v store.View) error { _, err := v.Outbox().Get("out-" + id); return err },

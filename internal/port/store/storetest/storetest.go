@@ -44,6 +44,10 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"list/filters", testFilters},
 		{"list/pages", testPages},
 		{"list/pages while users come and go", testPagesMoving},
+		{"users/identities", testIdentities},
+		{"users/link attributes", testLinkAttributes},
+		{"groups", testGroups},
+		{"groups/members", testMembers},
 		{"passwords", testPasswords},
 		{"codes", testCodes},
 		{"tallies", testTallies},
@@ -63,6 +67,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"transaction/end of the goroutine", testGoexit},
 		{"transaction/snapshot", testSnapshot},
 		{"parallel/one winner", testOneWinner},
+		{"parallel/join and delete", testJoinAndDelete},
+		{"parallel/one holder", testOneHolder},
 		{"parallel/one tally", testOneTally},
 		{"parallel/nothing lost", testNothingLost},
 		{"parallel/refusals stay alone", testRefusals},
@@ -124,6 +130,9 @@ func equal[T any](w *world, got, wanted T) {
 	w.Helper()
 	want.Equal(w, got, wanted, cmp.Comparer(secret.Text.Equal))
 }
+
+// second is the error of two results.
+func second[T any](_ T, err error) error { return err }
 
 // newPool stores a pool. Aliases are email, phone_number and preferred_username unless change says otherwise.
 func (w *world) newPool(id string, change func(p *pool.Pool)) *pool.Pool {
