@@ -7,6 +7,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
@@ -157,6 +159,10 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, ignoreClosed(a.listener))
+	if a.tokens.Base == "" {
+		a.tokens.Base = cmp.Or(c.PublicURL, a.Endpoint())
+	}
+	a.tokens.Base = strings.TrimRight(a.tokens.Base, "/")
 	if c.MetricsListen != "" {
 		if a.metrics, err = lc.Listen(ctx, "tcp", c.MetricsListen); err != nil {
 			return fmt.Errorf("listen for metrics: %w", err)

@@ -34,6 +34,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/service/jobs"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
 	"github.com/poolhouse/poolhouse/internal/service/ops"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 )
 
 // parts is everything that a server is put together from.
@@ -45,6 +46,7 @@ type parts struct {
 	keys     *keyCache
 	desk     *desk
 	messages *messages.Messages
+	tokens   *tokens.Tokens
 	pipeline *dispatch.Pipeline
 	pages    *page.Sealer
 	decoys   *ops.Decoys
@@ -144,6 +146,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.outbox = jobs.NewOutbox(a.store, a.messages, a.clock, a.real, a.log)
 	a.messages.Wake = a.outbox.Wake
 
+	a.tokens = &tokens.Tokens{Store: a.store, Chance: a.chance, Clock: a.clock, Base: c.Issuer}
 	limits, err := limiter(&c.Limits, a.real)
 	if err != nil {
 		return err
@@ -153,7 +156,7 @@ func (a *App) wire(ctx context.Context) error {
 		family.Register(registry)
 	}
 	a.pipeline = &dispatch.Pipeline{Registry: registry, Store: a.store, Clock: a.clock, Limits: limits, Account: c.Account,
-		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Log: a.log}
+		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Tokens: a.tokens, Log: a.log}
 	return a.edge()
 }
 
@@ -165,6 +168,8 @@ func (a *App) families() []dispatch.Family {
 		&ops.Tags{Store: a.store},
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
+		&ops.Self{Store: a.store},
+		&ops.SignOut{Store: a.store},
 	}
 }
 

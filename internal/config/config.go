@@ -57,6 +57,7 @@ type Storage struct {
 // Place is what the server pretends to be a part of.
 type Place struct {
 	Region  string `name:"region" yaml:"region" env:"POOLHOUSE_REGION" group:"place" placeholder:"REGION" default:"us-east-1" help:"Region of requests that name none; the prefix of new pool ids."`
+	Issuer  string `name:"issuer" yaml:"issuer" env:"POOLHOUSE_ISSUER" group:"place" placeholder:"URL|aws" help:"Address before the pool id in the issuers of tokens, or aws for the addresses of the real service. Without it, public-url, and without that the listener's address."`
 	Account string `name:"account" yaml:"account" env:"POOLHOUSE_ACCOUNT" group:"place" placeholder:"ID" default:"000000000000" help:"Account id in ARNs: twelve digits."`
 }
 
@@ -118,7 +119,7 @@ func (c *Config) Check() error {
 	if c.KeyFile != "" && !c.Key.IsZero() {
 		return fmt.Errorf("key-file and key: give one of them, not both")
 	}
-	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}} {
+	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}, {"issuer", strings.TrimPrefix(c.Issuer, "aws")}} {
 		if err := checkURL(u.value); err != nil {
 			return fmt.Errorf("%s: %w", u.name, err)
 		}

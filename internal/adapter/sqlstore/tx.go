@@ -263,28 +263,32 @@ type (
 	update struct{ t *transaction }
 )
 
-func (v view) Pools() store.PoolReader         { return pools(v) }
-func (v view) Clients() store.ClientReader     { return clients(v) }
-func (v view) Users() store.UserReader         { return users(v) }
-func (v view) Passwords() store.PasswordReader { return passwords(v) }
-func (v view) Groups() store.GroupReader       { return groups(v) }
-func (v view) Codes() store.CodeReader         { return codes(v) }
-func (v view) Tallies() store.TallyReader      { return tallies(v) }
-func (v view) Outbox() store.OutboxReader      { return outbox(v) }
-func (v view) Inbox() store.InboxReader        { return inbox(v) }
-func (v view) Journal() store.JournalReader    { return journal(v) }
-func (v view) Keys() store.KeyReader           { return accessKeys(v) }
-func (v view) Settings() store.SettingReader   { return settings(v) }
+func (v view) Pools() store.PoolReader             { return pools(v) }
+func (v view) Clients() store.ClientReader         { return clients(v) }
+func (v view) Users() store.UserReader             { return users(v) }
+func (v view) Passwords() store.PasswordReader     { return passwords(v) }
+func (v view) Groups() store.GroupReader           { return groups(v) }
+func (v view) Codes() store.CodeReader             { return codes(v) }
+func (v view) Tallies() store.TallyReader          { return tallies(v) }
+func (v view) Families() store.FamilyReader        { return families(v) }
+func (v view) SigningKeys() store.SigningKeyReader { return signingKeys(v) }
+func (v view) Outbox() store.OutboxReader          { return outbox(v) }
+func (v view) Inbox() store.InboxReader            { return inbox(v) }
+func (v view) Journal() store.JournalReader        { return journal(v) }
+func (v view) Keys() store.KeyReader               { return accessKeys(v) }
+func (v view) Settings() store.SettingReader       { return settings(v) }
 
-func (u update) Pools() store.Pools         { return pools(u) }
-func (u update) Clients() store.Clients     { return clients(u) }
-func (u update) Users() store.Users         { return users(u) }
-func (u update) Passwords() store.Passwords { return passwords(u) }
-func (u update) Groups() store.Groups       { return groups(u) }
-func (u update) Codes() store.Codes         { return codes(u) }
-func (u update) Tallies() store.Tallies     { return tallies(u) }
-func (u update) Outbox() store.Outbox       { return outbox(u) }
-func (u update) Inbox() store.Inbox         { return inbox(u) }
-func (u update) Journal() store.Journal     { return journal(u) }
-func (u update) Keys() store.Keys           { return accessKeys(u) }
-func (u update) Settings() store.Settings   { return settings(u) }
+func (u update) Pools() store.Pools             { return pools(u) }
+func (u update) Clients() store.Clients         { return clients(u) }
+func (u update) Users() store.Users             { return users(u) }
+func (u update) Passwords() store.Passwords     { return passwords(u) }
+func (u update) Groups() store.Groups           { return groups(u) }
+func (u update) Codes() store.Codes             { return codes(u) }
+func (u update) Tallies() store.Tallies         { return tallies(u) }
+func (u update) Families() store.Families       { return families(u) }
+func (u update) SigningKeys() store.SigningKeys { return signingKeys(u) }
+func (u update) Outbox() store.Outbox           { return outbox(u) }
+func (u update) Inbox() store.Inbox             { return inbox(u) }
+func (u update) Journal() store.Journal         { return journal(u) }
+func (u update) Keys() store.Keys               { return accessKeys(u) }
+func (u update) Settings() store.Settings       { return settings(u) }

@@ -21,7 +21,7 @@ type users struct{ t *transaction }
 
 const (
 	userColumns = `SELECT u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
-		u.temporary_since, u.sign_in_attribute, u.external `
+		u.temporary_since, u.sign_in_attribute, u.external, u.sms_option `
 	selectLogin = userColumns + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
 		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = $3`
 	selectIdentity = userColumns + `FROM identities i JOIN users u ON u.pool_id = i.pool_id AND u.sub = i.sub
@@ -31,14 +31,15 @@ const (
 
 func scanUser(r *sql.Rows, poolID string) (*user.Record, error) {
 	u := &user.Record{PoolID: poolID}
-	var created, modified, enabled int64
+	var created, modified, enabled, sms int64
 	var attributes, pending, external sql.RawBytes
 	var temporary sql.NullInt64
-	err := r.Scan(&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary, &u.SignInAttribute, &external)
+	err := r.Scan(&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary, &u.SignInAttribute, &external, &sms)
 	if err != nil {
 		return nil, err
 	}
 	u.Created, u.Modified, u.Enabled, u.TemporarySince = instant(created), instant(modified), enabled != 0, optionalInstant(temporary)
+	u.SMSOption = sms != 0
 	if u.Attributes, err = decodeAttributes(attributes); err != nil {
 		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
 	}
@@ -207,7 +208,7 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 		return s.t.fail(err)
 	}
 	args := []any{p.ID, u.Sub, u.Username, contact.Fold(u.Username), 1, millis(u.Created), millis(u.Modified), string(u.Status), flag(u.Enabled),
-		attributes, pending, optional(u.TemporarySince), u.SignInAttribute, external}
+		attributes, pending, optional(u.TemporarySince), u.SignInAttribute, external, flag(u.SMSOption)}
 	for i := range searched {
 		args = append(args, searchValue(u, i))
 	}
@@ -223,8 +224,8 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 		}
 	}
 	n, err := s.t.exec(`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled,
-		attributes, pending, temporary_since, sign_in_attribute, external, email, phone_number, name, given_name, family_name, preferred_username)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING`, args...)
+		attributes, pending, temporary_since, sign_in_attribute, external, sms_option, email, phone_number, name, given_name, family_name, preferred_username)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING`, args...)
 	if err != nil {
 		return err
 	}
@@ -271,7 +272,7 @@ func (s users) release(poolID, sub string, l user.Login) error {
 // optionalColumns are written only when they change, since most of them are indexed. Their order is that of the bits
 // in changes.
 var optionalColumns = [...]string{"email", "phone_number", "name", "given_name", "family_name", "preferred_username",
-	"status", "enabled", "pending", "temporary_since", "sign_in_attribute", "external"}
+	"status", "enabled", "pending", "temporary_since", "sign_in_attribute", "external", "sms_option"}
 
 // changes returns the optional columns in which after differs, as bits, and their values.
 func changes(before, after *user.Record) (mask uint16, values []any, err error) {
@@ -312,6 +313,9 @@ func changes(before, after *user.Record) (mask uint16, values []any, err error) 
 			return 0, nil, err
 		}
 		set(bit+5, external)
+	}
+	if before.SMSOption != after.SMSOption {
+		set(bit+6, flag(after.SMSOption))
 	}
 	return mask, values, nil
 }
@@ -384,6 +388,7 @@ var deleteUser = [...]string{
 	`DELETE FROM outbox WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM codes WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM tallies WHERE pool_id = $1 AND subject = $2`,
+	`DELETE FROM families WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM passwords WHERE pool_id = $1 AND sub = $2`,
 	`INSERT INTO gone_users (pool_id, sub) VALUES ($1, $2)`,
 }

@@ -49,6 +49,8 @@ type Record struct {
 	// PasswordOff says that this user can never again sign in with a password. For the operations by which users
 	// come to passwords such a user does not exist.
 	PasswordOff bool
+	// SMSOption says that SMS as second factor was turned on by SetUserSettings or AdminSetUserSettings.
+	SMSOption bool
 }
 
 // Pending is a value that waits for its verification.

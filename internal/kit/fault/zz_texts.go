@@ -302,6 +302,61 @@ func PasswordReused() *Error {
 	return &Error{Code: PasswordHistoryPolicyViolationException, Message: "Password has previously been used"}
 }
 
+// InvalidAccessToken answers NotAuthorizedException: Invalid Access Token (observed)
+func InvalidAccessToken() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Invalid Access Token"}
+}
+
+// AccessTokenSignature answers NotAuthorizedException: Could not verify signature for Access Token (unconfirmed)
+func AccessTokenSignature() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Could not verify signature for Access Token"}
+}
+
+// AccessTokenExpired answers NotAuthorizedException: Access Token has expired (observed)
+func AccessTokenExpired() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Access Token has expired"}
+}
+
+// AccessTokenScopes answers NotAuthorizedException: Access Token does not have required scopes (observed)
+func AccessTokenScopes() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Access Token does not have required scopes"}
+}
+
+// AccessTokenRevoked answers NotAuthorizedException: Access Token has been revoked (observed)
+func AccessTokenRevoked() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Access Token has been revoked"}
+}
+
+// UserGone answers NotAuthorizedException: User does not exist. (unconfirmed)
+func UserGone() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User does not exist."}
+}
+
+// UserDisabled answers NotAuthorizedException: User is disabled. (observed)
+func UserDisabled() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User is disabled."}
+}
+
+// UserNotConfirmed answers UserNotConfirmedException: User is not confirmed. (observed)
+func UserNotConfirmed() *Error {
+	return &Error{Code: UserNotConfirmedException, Message: "User is not confirmed."}
+}
+
+// PasswordResetRequired answers PasswordResetRequiredException: Password reset required for the user (observed)
+func PasswordResetRequired() *Error {
+	return &Error{Code: PasswordResetRequiredException, Message: "Password reset required for the user"}
+}
+
+// NewPasswordFirst answers InvalidParameterException: The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword. (own)
+func NewPasswordFirst() *Error {
+	return &Error{Code: InvalidParameterException, Message: "The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword."}
+}
+
+// BadMFAOption answers InvalidParameterException: Invalid MFA options: only SMS to phone_number can be set. (unconfirmed)
+func BadMFAOption() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid MFA options: only SMS to phone_number can be set."}
+}
+
 // BadListUsersToken answers InvalidParameterException: Invalid pagination token given. (unconfirmed)
 func BadListUsersToken() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid pagination token given."}
@@ -808,6 +863,17 @@ func Catalogue() []Text {
 		{"PasswordDidNotConform", "InvalidPasswordException", "observed", "Password did not conform with policy: {reason}"},
 		{"PasswordDoesNotConform", "InvalidPasswordException", "unconfirmed", "Password does not conform to policy: {reason}"},
 		{"PasswordReused", "PasswordHistoryPolicyViolationException", "unconfirmed", "Password has previously been used"},
+		{"InvalidAccessToken", "NotAuthorizedException", "observed", "Invalid Access Token"},
+		{"AccessTokenSignature", "NotAuthorizedException", "unconfirmed", "Could not verify signature for Access Token"},
+		{"AccessTokenExpired", "NotAuthorizedException", "observed", "Access Token has expired"},
+		{"AccessTokenScopes", "NotAuthorizedException", "observed", "Access Token does not have required scopes"},
+		{"AccessTokenRevoked", "NotAuthorizedException", "observed", "Access Token has been revoked"},
+		{"UserGone", "NotAuthorizedException", "unconfirmed", "User does not exist."},
+		{"UserDisabled", "NotAuthorizedException", "observed", "User is disabled."},
+		{"UserNotConfirmed", "UserNotConfirmedException", "observed", "User is not confirmed."},
+		{"PasswordResetRequired", "PasswordResetRequiredException", "observed", "Password reset required for the user"},
+		{"NewPasswordFirst", "InvalidParameterException", "own", "The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword."},
+		{"BadMFAOption", "InvalidParameterException", "unconfirmed", "Invalid MFA options: only SMS to phone_number can be set."},
 		{"BadListUsersToken", "InvalidParameterException", "unconfirmed", "Invalid pagination token given."},
 		{"BadToken", "InvalidParameterException", "unconfirmed", "Invalid nextToken specified"},
 		{"BadFilter", "InvalidParameterException", "observed", "Error while parsing filter"},

@@ -15,6 +15,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/filter"
@@ -69,6 +70,8 @@ type View interface {
 	Groups() GroupReader
 	Codes() CodeReader
 	Tallies() TallyReader
+	Families() FamilyReader
+	SigningKeys() SigningKeyReader
 	Outbox() OutboxReader
 	Inbox() InboxReader
 	Journal() JournalReader
@@ -85,6 +88,8 @@ type Tx interface {
 	Groups() Groups
 	Codes() Codes
 	Tallies() Tallies
+	Families() Families
+	SigningKeys() SigningKeys
 	Outbox() Outbox
 	Inbox() Inbox
 	Journal() Journal
@@ -250,6 +255,44 @@ type Tallies interface {
 	// Purge removes tallies whose window began before the instant and that hold no failures of a user who exists; it
 	// returns how many.
 	Purge(before time.Time, limit int) (int, error)
+}
+
+// FamilyReader reads what sign-ins have left behind.
+type FamilyReader interface {
+	Get(poolID, sub, id string) (*token.Family, error)
+	// ByEvent finds a family by its sign-in's event.
+	ByEvent(poolID, sub, eventID string) (*token.Family, error)
+	// List returns all families of a user, the oldest first.
+	List(poolID, sub string) ([]*token.Family, error)
+}
+
+// Families writes what sign-ins have left behind. They go with their user.
+type Families interface {
+	FamilyReader
+	// Create stores a new family; ErrConflict when the user has one of that id.
+	Create(f *token.Family) error
+	// Revoke ends a family. One that is revoked already, or is not there, stays as it is.
+	Revoke(poolID, sub, id string, at time.Time) error
+	// RevokeUser ends all families of a user.
+	RevokeUser(poolID, sub string, at time.Time) error
+	// Purge removes families that expired before the instant; it returns how many.
+	Purge(before time.Time, limit int) (int, error)
+}
+
+// SigningKeyReader reads the keys of tokens.
+type SigningKeyReader interface {
+	// Get finds a key by its id, which no two pools share.
+	Get(id string) (*token.Key, error)
+	// List returns the keys of a pool, the oldest first.
+	List(poolID string) ([]*token.Key, error)
+}
+
+// SigningKeys writes the keys of tokens. Their material is sealed.
+type SigningKeys interface {
+	SigningKeyReader
+	// Add stores a key, unless its id is taken or it would be the second current key of its use: then nothing changes,
+	// and whoever needs a key reads the one that is there.
+	Add(k *token.Key) error
 }
 
 // OutboxReader reads messages on their way out.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
@@ -26,8 +27,11 @@ type Call struct {
 	Caller    Principal
 	Source    string // the caller's network address, without port
 	UserAgent string
-	Pool      *pool.Pool   // of operations that name a pool
-	Client    *pool.Client // of operations that name a client
+	Pool      *pool.Pool   // of operations that name a pool, or carry an access token of one
+	Client    *pool.Client // of operations that name a client, or carry an access token of one
+	// Token is the access token that the request carried: its signature, age and scope are verified. Whether it is
+	// revoked and whose it is now, the operation reads in its own transaction.
+	Token *token.Access
 	// CustomIDs allows LocalStack's _custom_id_ tag and client name prefix.
 	CustomIDs bool
 	// CustomID is the id that the name of a client asked for, "" when it asked for none. The name in the input is then

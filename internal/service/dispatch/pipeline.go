@@ -18,8 +18,10 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
@@ -52,6 +54,13 @@ type Reply struct {
 	Caller string
 }
 
+// AccessTokens verifies access tokens.
+type AccessTokens interface {
+	// Open returns what a token says that is one of this server, not expired at the instant, and has the scope for the
+	// API; a fault for any other.
+	Open(ctx context.Context, text secret.Text, now time.Time) (*token.Access, error)
+}
+
 // Pipeline answers requests.
 type Pipeline struct {
 	Registry *Registry
@@ -62,6 +71,7 @@ type Pipeline struct {
 	// CustomIDs lets callers choose ids by LocalStack's _custom_id_ convention.
 	CustomIDs bool
 	Settings  *Settings
+	Tokens    AccessTokens // needed where operations that take a token are registered
 	Log       *slog.Logger
 }
 
@@ -114,6 +124,12 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 		return nil, err
 	}
 	names := named(spec, in)
+	if spec.Auth == api.Token {
+		if err := p.open(ctx, &c, in, &names); err != nil {
+			return nil, err
+		}
+		reply.Caller = c.Caller.KeyID
+	}
 	reply.PoolID = names.pool
 	if err := p.scope(&c, names); err != nil {
 		return nil, err
@@ -141,6 +157,39 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 // changesSettings reports whether writes of the category change a pool or its clients.
 func changesSettings(q api.Quota) bool {
 	return q == api.UserPoolUpdate || q == api.UserPoolClientUpdate || q == api.UserPoolResourceUpdate
+}
+
+// open verifies the access token in the input, which then says what pool and client the request is about. An operation
+// whose token is optional runs without one.
+func (p *Pipeline) open(ctx context.Context, c *Call, in any, n *names) error {
+	text := accessToken(c.Spec, in)
+	if text.IsZero() {
+		return nil
+	}
+	var err error
+	if c.Token, err = p.Tokens.Open(ctx, text, c.Now); err != nil {
+		return err
+	}
+	n.pool, n.client = c.Token.PoolID, c.Token.ClientID
+	c.Caller.KeyID = c.Token.Sub
+	return nil
+}
+
+// accessToken is the member AccessToken of an input, empty when it is absent or there is no such member.
+func accessToken(spec *api.Spec, in any) secret.Text {
+	i := spec.In.Member("AccessToken")
+	if i < 0 {
+		return secret.Text{}
+	}
+	switch v := reflect.ValueOf(in).Elem().Field(i).Interface().(type) {
+	case secret.Text:
+		return v
+	case *secret.Text:
+		if v != nil {
+			return *v
+		}
+	}
+	return secret.Text{}
 }
 
 // names is what the input says the request is about.
@@ -206,6 +255,9 @@ func (p *Pipeline) resolve(ctx context.Context, c *Call, n names) error {
 		return p.public(ctx, c, n.client)
 	}
 	found, err := p.Settings.Pool(ctx, n.pool)
+	if errors.Is(err, store.ErrNotFound) && c.Token != nil {
+		return fault.InvalidAccessToken().Because(err) // its issuer is no more
+	}
 	if errors.Is(err, store.ErrNotFound) || err == nil && spec.Resource >= 0 && found.ARN() != n.resource {
 		return fault.PoolNotFound(n.pool).Because(err)
 	}

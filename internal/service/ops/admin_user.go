@@ -63,10 +63,11 @@ func (u *Users) Get(ctx context.Context, c *dispatch.Call, in *api.AdminGetUserI
 		UserLastModifiedDate: api.Time(r.Modified.UnixMilli()),
 		Enabled:              &r.Enabled,
 		UserStatus:           &status,
+		MFAOptions:           mfaOptions(r),
 	}, nil
 }
 
-// Delete removes a user with all that belongs to it.
+// Delete removes a user with all that belongs to it, tokens included.
 //
 // Evidence: the reference page "AdminDeleteUser".
 func (u *Users) Delete(ctx context.Context, c *dispatch.Call, in *api.AdminDeleteUserInput) (*struct{}, error) {
@@ -82,7 +83,8 @@ func (u *Users) Enable(ctx context.Context, c *dispatch.Call, in *api.AdminEnabl
 	return &api.AdminEnableUserOutput{}, u.enable(ctx, c, in.Username, true)
 }
 
-// Disable keeps a user from signing in. Disabling twice is no error.
+// Disable keeps a user from signing in and revokes all tokens, for good: enabling does not bring them back. Disabling
+// twice is no error.
 //
 // Evidence: the reference page "AdminDisableUser".
 func (u *Users) Disable(ctx context.Context, c *dispatch.Call, in *api.AdminDisableUserInput) (*api.AdminDisableUserOutput, error) {
@@ -93,7 +95,10 @@ func (u *Users) enable(ctx context.Context, c *dispatch.Call, username string, e
 	return u.change(ctx, c, username, func(tx store.Tx, r *user.Record) error {
 		after := r.Clone()
 		after.Enabled, after.Modified = enabled, c.Now
-		return tx.Users().Save(c.Pool, r, after)
+		if err := tx.Users().Save(c.Pool, r, after); err != nil || enabled {
+			return err
+		}
+		return tx.Families().RevokeUser(c.Pool.ID, r.Sub, c.Now)
 	})
 }
 
@@ -548,6 +553,7 @@ func shown(r *user.Record, only []string) *api.UserType {
 		UserLastModifiedDate: api.Time(r.Modified.UnixMilli()),
 		Enabled:              &r.Enabled,
 		UserStatus:           &status,
+		MFAOptions:           mfaOptions(r),
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 	"github.com/poolhouse/poolhouse/internal/testing/pgtest"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
@@ -61,13 +62,17 @@ var models = []model{
 		body := named(w)
 		want.Equal(w, w.call("AdminSetUserPassword", strings.TrimSuffix(body, "}")+`,"Password":"Passw0rd!","Permanent":true}`), "{}")
 		want.Equal(w, w.update1("u", list("phone_number=+1555, email=b@x.io")), "{}")
+		w.access(w.byName("u"))
 		return body
 	}},
 	{"AdminEnableUser", "", everySetting, func(w *world) string {
 		w.addUser("u", vectorUser, func(r *user.Record) { r.Enabled = false })
 		return `{"UserPoolId":"$pool","Username":"u"}`
 	}},
-	{"AdminDisableUser", "", everySetting, named},
+	{"AdminDisableUser", "", everySetting, func(w *world) string {
+		w.access(w.addUser("u", vectorUser))
+		return `{"UserPoolId":"$pool","Username":"u"}`
+	}},
 	{"AdminSetUserPassword", "", both(everySetting, func(s *pool.Settings) { s.Password.History = 3 }), func(w *world) string {
 		body := strings.TrimSuffix(named(w), "}") + `,"Permanent":true,"Password":`
 		for _, earlier := range []string{"Passw0rd!1", "Passw0rd!2"} {
@@ -75,6 +80,24 @@ var models = []model{
 		}
 		return body + `"Passw0rd!3"}`
 	}},
+	{"AdminUserGlobalSignOut", "", everySetting, func(w *world) string {
+		u := w.addUser("u", vectorUser)
+		w.access(u)
+		w.access(u)
+		return `{"UserPoolId":"$pool","Username":"u"}`
+	}},
+	{"AdminSetUserSettings", "", everySetting, func(w *world) string {
+		return strings.TrimSuffix(named(w), "}") + `,"MFAOptions":[{"DeliveryMedium":"SMS","AttributeName":"phone_number"}]}`
+	}},
+	{"GetUser", "", everySetting, carrying("")},
+	{"DeleteUser", "", everySetting, func(w *world) string {
+		body := carrying("")(w)
+		want.Equal(w, w.call("AdminSetUserPassword", `{"UserPoolId":"$pool","Username":"u","Password":"Passw0rd!","Permanent":true}`), "{}")
+		want.Equal(w, w.update1("u", list("phone_number=+1555, email=b@x.io")), "{}")
+		return body
+	}},
+	{"SetUserSettings", "", everySetting, carrying(`,"MFAOptions":[{"DeliveryMedium":"SMS","AttributeName":"phone_number"}]`)},
+	{"GlobalSignOut", "", everySetting, carrying("")},
 	{"ListUsers", "", everySetting, func(w *world) string {
 		w.addUser("u", vectorUser)
 		w.addUser("v", map[string]string{"email": "a@y.io"})
@@ -100,8 +123,9 @@ var models = []model{
 	{"DeleteUserPool", "", everySetting, func(w *world) string {
 		w.newClient()
 		moving(w)
-		want.Equal(w, w.call("AdminSetUserPassword", `{"UserPoolId":"$pool","Username":"u","Password":"Passw0rd!"}`), "{}")
+		want.Equal(w, w.call("AdminSetUserPassword", `{"UserPoolId":"$pool","Username":"u","Password":"Passw0rd!","Permanent":true}`), "{}")
 		want.Equal(w, w.update1("u", list("phone_number=+1555")), "{}")
+		w.access(w.byName("u"))
 		return `{"UserPoolId":"$pool"}`
 	}},
 	{"ListUserPools", "", nil, func(*world) string { return `{"MaxResults":1}` }},
@@ -122,6 +146,15 @@ var everySetting = both(vectorPool, aliasPool, phoneToo)
 func named(w *world) string {
 	w.addUser("u", vectorUser)
 	return `{"UserPoolId":"$pool","Username":"u"}`
+}
+
+// carrying makes a request with the access token of a user who has signed in twice.
+func carrying(members string) func(*world) string {
+	return func(w *world) string {
+		u := w.addUser("u", vectorUser)
+		w.access(u)
+		return `{"AccessToken":"` + w.access(u) + `"` + members + `}`
+	}
 }
 
 func moving(w *world) string {
@@ -292,6 +325,7 @@ var (
 	blobText   = regexp.MustCompile(`x'[0-9a-f]*'`)
 	poolText   = regexp.MustCompile(`us-east-1_[0-9A-Za-z]{9}`)
 	clientText = regexp.MustCompile(`\b[0-9a-z]{26}\b`)
+	keyText    = regexp.MustCompile(`\b[0-9A-Za-z+/]{43}=`)
 	uuidText   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 )
 
@@ -312,6 +346,7 @@ func (w *world) change(before, after snapshot, request string) []string {
 				continue
 			}
 			row = blobText.ReplaceAllString(known.Replace(row), "x''")
+			row = keyText.ReplaceAllString(row, "<key>")
 			row = clientText.ReplaceAllString(poolText.ReplaceAllString(row, "<new pool>"), "<client>")
 			lines = append(lines, sign+" "+uuidText.ReplaceAllString(row, "<uuid>"))
 		}
@@ -344,7 +379,8 @@ func (h *house) round(m model) *round {
 	r := &round{world: w, m: m, body: m.prepare(w)}
 	w.sent()
 	w.ran()
-	w.pipeline.Settings.Forget(w.pool.ID) // the request has to read pool and client
+	w.pipeline.Settings.Forget(w.pool.ID) // the request has to read pool and client, and the key of a token
+	w.pipeline.Tokens = &tokens.Tokens{Store: w.store, Clock: w.clock}
 	w.clock.Set(start.Add(time.Minute))
 	r.before = h.eyes.look(h.T)
 	return r

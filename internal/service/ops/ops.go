@@ -8,6 +8,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -21,6 +22,56 @@ func find(users store.UserReader, p *pool.Pool, username string) (*user.Record, 
 		return nil, fault.UserNotFound().Because(err)
 	}
 	return r, err
+}
+
+// holder loads the user who calls with an access token, inside the operation's own transaction: the token must not be
+// revoked, and the user must be there, enabled, confirmed and without a password to be reset.
+//
+// The order of these checks is unconfirmed.
+func holder(users store.UserReader, families store.FamilyReader, c *dispatch.Call) (*user.Record, error) {
+	r, err := bearer(users, families, c)
+	if err != nil {
+		return nil, err
+	}
+	switch r.Status {
+	case user.ResetRequired:
+		return nil, fault.PasswordResetRequired()
+	case user.Unconfirmed:
+		return nil, fault.UserNotConfirmed()
+	}
+	return r, nil
+}
+
+// bearer is holder for operations that do not look at the status: signing out and leaving for good.
+func bearer(users store.UserReader, families store.FamilyReader, c *dispatch.Call) (*user.Record, error) {
+	t := c.Token
+	// The user first: whoever disables a user or signs one out locks it before the families.
+	r, err := users.BySub(t.PoolID, t.Sub)
+	if errors.Is(err, store.ErrNotFound) {
+		if !c.Spec.Lists(fault.UserNotFoundException) {
+			return nil, fault.UserGone().Because(err)
+		}
+		return nil, fault.UserNotFound().Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f *token.Family
+	if t.Family != "" {
+		f, err = families.Get(t.PoolID, t.Sub, t.Family)
+	} else {
+		f, err = families.ByEvent(t.PoolID, t.Sub, t.EventID)
+	}
+	if errors.Is(err, store.ErrNotFound) || err == nil && !f.Lives(c.Client.Created) {
+		return nil, fault.AccessTokenRevoked().Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !r.Enabled {
+		return nil, fault.UserDisabled()
+	}
+	return r, nil
 }
 
 // takeOver frees the logins that a user takes from others: the former owner keeps the value and loses the flag.

@@ -29,6 +29,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
 	"github.com/poolhouse/poolhouse/internal/service/ops"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 	"github.com/poolhouse/poolhouse/internal/testing/pgtest"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
@@ -44,6 +45,7 @@ type world struct {
 	hooks    *functions
 	messages *messages.Messages
 	decoys   *ops.Decoys
+	tokens   *tokens.Tokens
 	pool     *pool.Pool
 	mu       sync.Mutex
 	calls    int
@@ -114,6 +116,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	decoys, err := ops.NewDecoys([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
 	w.decoys = decoys
+	w.tokens = &tokens.Tokens{Store: s, Chance: source, Clock: w.clock, Base: "https://id.example.com", Generate: preparedKey}
 	reg := dispatch.NewRegistry()
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},
@@ -121,10 +124,12 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},
 		&ops.Clients{Store: s, Chance: source, Pages: sealer},
 		&ops.Tags{Store: s},
+		&ops.Self{Store: s},
+		&ops.SignOut{Store: s},
 	} {
 		f.Register(reg)
 	}
-	w.pipeline = &dispatch.Pipeline{Registry: reg, Store: s, Clock: w.clock, Account: "123456789012",
+	w.pipeline = &dispatch.Pipeline{Registry: reg, Store: s, Clock: w.clock, Account: "123456789012", Tokens: w.tokens,
 		Settings: &dispatch.Settings{Store: s, Clock: w.clock}, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	w.pool = w.newPool(change)
 	return w
