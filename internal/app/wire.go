@@ -170,6 +170,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},
 		&ops.SignOut{Store: a.store},
+		&ops.SignUps{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
 	}
 }
 

@@ -133,3 +133,15 @@ func PreSignUpEvent(p *pool.Pool, s SignUp, caller Caller) *Event {
 		Request:  preSignUpRequest{Attributes: attributes, Validation: s.Validation, Metadata: s.Metadata},
 		Response: preSignUpResponse{}}
 }
+
+type postConfirmationRequest struct {
+	Attributes map[string]string `json:"userAttributes"`
+	Metadata   map[string]string `json:"clientMetadata,omitempty"`
+}
+
+// PostConfirmationEvent is the event for a PostConfirmation function, of a user who was confirmed, or who has set a new
+// password by a code.
+func PostConfirmationEvent(p *pool.Pool, r *user.Record, source string, metadata map[string]string, caller Caller) *Event {
+	return &Event{Version: "1", Region: p.Region, PoolID: p.ID, Username: r.Username, Caller: caller, Source: source,
+		Request: postConfirmationRequest{Attributes: Attributes(p, r), Metadata: metadata}, Response: struct{}{}}
+}

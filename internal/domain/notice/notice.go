@@ -63,16 +63,21 @@ type Message struct {
 const (
 	SourceAdminCreate      = "CustomMessage_AdminCreateUser"
 	SourceUpdateAttribute  = "CustomMessage_UpdateUserAttribute"
+	SourceSignUp           = "CustomMessage_SignUp"
+	SourceResend           = "CustomMessage_ResendCode"
 	SourceForgotPassword   = "CustomMessage_ForgotPassword"
+	SourcePreSignUp        = "PreSignUp_SignUp"
 	SourcePreSignUpByAdmin = "PreSignUp_AdminCreateUser"
+	SourceConfirmedSignUp  = "PostConfirmation_ConfirmSignUp"
 	SourceMigrateForgotten = "UserMigration_ForgotPassword"
 )
 
 // Triggers, as LambdaConfig and the texts of faults name them.
 const (
-	CustomMessage = "CustomMessage"
-	PreSignUp     = "PreSignUp"
-	UserMigration = "UserMigration"
+	CustomMessage    = "CustomMessage"
+	PreSignUp        = "PreSignUp"
+	PostConfirmation = "PostConfirmation"
+	UserMigration    = "UserMigration"
 )
 
 // MediumOf is how messages to an address attribute travel.

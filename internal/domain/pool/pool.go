@@ -214,5 +214,8 @@ func (p *Pool) KeepsOriginal(attribute string) bool {
 
 // Passwordless reports whether users may sign in by a one-time code, so that they need no password.
 func (s *Settings) Passwordless() bool {
-	return slices.Contains(s.FirstFactors, FactorEmailOTP) || slices.Contains(s.FirstFactors, FactorSmsOTP)
+	return s.Allows(FactorEmailOTP) || s.Allows(FactorSmsOTP)
 }
+
+// Allows reports whether users may begin a sign-in with the factor.
+func (s *Settings) Allows(factor string) bool { return slices.Contains(s.FirstFactors, factor) }

@@ -37,8 +37,25 @@ func CheckUsername(p *pool.Pool, username string) (attribute string, err error) 
 // ByAdmin makes the record of a user that an administrator creates. Required attributes may be missing, immutable
 // ones may be set, flags are allowed. username has passed CheckUsername, which told the attribute that it fills.
 func ByAdmin(p *pool.Pool, username, attribute, sub string, values []Value, now time.Time) (*Record, error) {
-	r := &Record{PoolID: p.ID, Sub: sub, Username: username, Created: now, Modified: now, Status: ForceChangePassword,
+	return create(p, ForceChangePassword, username, attribute, sub, values, nil, now)
+}
+
+// BySignUp makes the record of a user that signs up. Required attributes must be among the values, where the one that
+// the user name fills does not count (observed); immutable ones may be set. Which attributes the client may write, flags
+// never among them, is checked before.
+func BySignUp(p *pool.Pool, username, attribute, sub string, values []Value, now time.Time) (*Record, error) {
+	return create(p, Unconfirmed, username, attribute, sub, values, p.Required(), now)
+}
+
+func create(p *pool.Pool, status Status, username, attribute, sub string, values []Value, required []string, now time.Time) (*Record, error) {
+	r := &Record{PoolID: p.ID, Sub: sub, Username: username, Created: now, Modified: now, Status: status,
 		Enabled: true, Attributes: make(map[string]string, len(values)+1), SignInAttribute: attribute}
+	var missing []string
+	for _, name := range required {
+		if !slices.ContainsFunc(values, func(v Value) bool { return v.Name == name && v.Text != nil && *v.Text != "" }) {
+			missing = append(missing, name)
+		}
+	}
 	if attribute != "" {
 		r.Username = sub
 		for _, v := range values {
@@ -48,7 +65,7 @@ func ByAdmin(p *pool.Pool, username, attribute, sub string, values []Value, now 
 		}
 		values = append(slices.Clip(values), Value{attribute, &username})
 	}
-	if err := conform(p, values); err != nil {
+	if err := conform(p, values, missing); err != nil {
 		return nil, err
 	}
 	for name, value := range last(p, values) {
@@ -62,8 +79,9 @@ func ByAdmin(p *pool.Pool, username, attribute, sub string, values []Value, now 
 	return r, checkPreferred(p, r, r.Attributes[pool.PreferredUsername])
 }
 
-// conform checks the values of a new user; the texts are joined by commas on this path.
-func conform(p *pool.Pool, values []Value) error {
+// conform checks the values of a new user, and names the required attributes that are missing; the texts are joined by
+// commas on this path.
+func conform(p *pool.Pool, values []Value, missing []string) error {
 	var list []string
 	for _, v := range values {
 		if v.Name == pool.Sub {
@@ -87,6 +105,10 @@ func conform(p *pool.Pool, values []Value) error {
 			}
 		}
 	}
+	for _, name := range missing {
+		internal := pool.InternalName(name)
+		list = append(list, internal+": The attribute "+internal+" is required")
+	}
 	if len(list) > 0 {
 		return fault.SchemaNotConformed(strings.Join(list, ", "))
 	}
@@ -99,6 +121,54 @@ func conform(p *pool.Pool, values []Value) error {
 		}
 	}
 	return nil
+}
+
+// SignedUp is what a sign-up comes to once the pool's function has agreed: addresses have flags from now on, and a
+// user whom the function confirms needs no code. An address that the user lacks cannot be verified: ok is false then.
+// Without a confirmation the addresses stay unverified, whatever the function says (unconfirmed).
+func (r *Record) SignedUp(confirm, verifyEmail, verifyPhone bool) (ok bool) {
+	for _, a := range addresses {
+		verified := a.name == pool.Email && verifyEmail || a.name == pool.PhoneNumber && verifyPhone
+		if r.Attributes[a.name] == "" {
+			if verified {
+				return false
+			}
+			continue
+		}
+		r.Attributes[a.flag] = "false"
+		if verified && confirm {
+			r.Attributes[a.flag] = "true"
+		}
+	}
+	if confirm {
+		r.Status = Confirmed
+	}
+	return true
+}
+
+// Confirm is what the right code does to a user who signed up: it confirms the user, and verifies the address that the
+// code was sent to, if that is still the user's. flag is the name of the flag that became true, "" for none.
+func (r *Record) Confirm(target string, now time.Time) (after *Record, flag string) {
+	after = r.Clone()
+	after.Status, after.Modified = Confirmed, now
+	for _, a := range addresses {
+		if target != "" && r.Attributes[a.name] == target {
+			after.Attributes[a.flag] = "true"
+			return after, a.flag
+		}
+	}
+	return after, ""
+}
+
+// Reachable is the address to which a code for a new user goes: the phone number before the e-mail address, of those
+// that the pool verifies. Both are "" when there is none.
+func (r *Record) Reachable(p *pool.Pool) (attribute, to string) {
+	for _, a := range addresses {
+		if to := r.Attributes[a.name]; to != "" && p.AutoVerifies(a.name) {
+			return a.name, to
+		}
+	}
+	return "", ""
 }
 
 // Claims are the logins of a new user that may be taken from another user when the caller forces it: verified

@@ -222,6 +222,56 @@ func TooManyFailedAttempts() *Error {
 	return &Error{Code: TooManyFailedAttemptsException, Message: "Attempt limit exceeded, please try after some time."}
 }
 
+// SignUpClosed answers NotAuthorizedException: SignUp is not permitted for this user pool (observed)
+func SignUpClosed() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "SignUp is not permitted for this user pool"}
+}
+
+// PasswordNeeded answers InvalidParameterException: 1 validation error detected: Value at 'password' failed to satisfy constraint: Member must not be null (unconfirmed)
+func PasswordNeeded() *Error {
+	return &Error{Code: InvalidParameterException, Message: "1 validation error detected: Value at 'password' failed to satisfy constraint: Member must not be null"}
+}
+
+// UserExists answers UsernameExistsException: User already exists (observed)
+func UserExists() *Error {
+	return &Error{Code: UsernameExistsException, Message: "User already exists"}
+}
+
+// UserNotInClient answers UserNotFoundException: Username/client id combination not found. (observed)
+func UserNotInClient() *Error {
+	return &Error{Code: UserNotFoundException, Message: "Username/client id combination not found."}
+}
+
+// CannotConfirm answers NotAuthorizedException: User cannot be confirmed. Current status is {status} (observed)
+func CannotConfirm(status string) *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User cannot be confirmed. Current status is " + status}
+}
+
+// UserDisabled answers NotAuthorizedException: User is disabled. (observed)
+func UserDisabled() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User is disabled."}
+}
+
+// AlreadyConfirmed answers InvalidParameterException: User is already confirmed. (observed)
+func AlreadyConfirmed() *Error {
+	return &Error{Code: InvalidParameterException, Message: "User is already confirmed."}
+}
+
+// CannotResend answers NotAuthorizedException: Cannot resend codes. Auto verification not turned on. (observed)
+func CannotResend() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Cannot resend codes. Auto verification not turned on."}
+}
+
+// AliasHeld answers AliasExistsException: An account with the {attribute} already exists. (observed)
+func AliasHeld(attribute string) *Error {
+	return &Error{Code: AliasExistsException, Message: "An account with the " + attribute + " already exists."}
+}
+
+// SessionInvalid answers NotAuthorizedException: Invalid session for the user. (observed)
+func SessionInvalid() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Invalid session for the user."}
+}
+
 // SubNotMutable answers InvalidParameterException: Cannot modify the non-mutable attribute sub (observed)
 func SubNotMutable() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Cannot modify the non-mutable attribute sub"}
@@ -330,11 +380,6 @@ func AccessTokenRevoked() *Error {
 // UserGone answers NotAuthorizedException: User does not exist. (unconfirmed)
 func UserGone() *Error {
 	return &Error{Code: NotAuthorizedException, Message: "User does not exist."}
-}
-
-// UserDisabled answers NotAuthorizedException: User is disabled. (observed)
-func UserDisabled() *Error {
-	return &Error{Code: NotAuthorizedException, Message: "User is disabled."}
 }
 
 // UserNotConfirmed answers UserNotConfirmedException: User is not confirmed. (observed)
@@ -847,6 +892,16 @@ func Catalogue() []Text {
 		{"CodeExpired", "ExpiredCodeException", "observed", "Invalid code provided, please request a code again."},
 		{"AttemptsExceeded", "LimitExceededException", "observed", "Attempt limit exceeded, please try after some time."},
 		{"TooManyFailedAttempts", "TooManyFailedAttemptsException", "unconfirmed", "Attempt limit exceeded, please try after some time."},
+		{"SignUpClosed", "NotAuthorizedException", "observed", "SignUp is not permitted for this user pool"},
+		{"PasswordNeeded", "InvalidParameterException", "unconfirmed", "1 validation error detected: Value at 'password' failed to satisfy constraint: Member must not be null"},
+		{"UserExists", "UsernameExistsException", "observed", "User already exists"},
+		{"UserNotInClient", "UserNotFoundException", "observed", "Username/client id combination not found."},
+		{"CannotConfirm", "NotAuthorizedException", "observed", "User cannot be confirmed. Current status is {status}"},
+		{"UserDisabled", "NotAuthorizedException", "observed", "User is disabled."},
+		{"AlreadyConfirmed", "InvalidParameterException", "observed", "User is already confirmed."},
+		{"CannotResend", "NotAuthorizedException", "observed", "Cannot resend codes. Auto verification not turned on."},
+		{"AliasHeld", "AliasExistsException", "observed", "An account with the {attribute} already exists."},
+		{"SessionInvalid", "NotAuthorizedException", "observed", "Invalid session for the user."},
 		{"SubNotMutable", "InvalidParameterException", "observed", "Cannot modify the non-mutable attribute sub"},
 		{"AttributeLines", "InvalidParameterException", "observed", "{lines}"},
 		{"SchemaNotConformed", "InvalidParameterException", "observed", "Attributes did not conform to the schema: {list}"},
@@ -869,7 +924,6 @@ func Catalogue() []Text {
 		{"AccessTokenScopes", "NotAuthorizedException", "observed", "Access Token does not have required scopes"},
 		{"AccessTokenRevoked", "NotAuthorizedException", "observed", "Access Token has been revoked"},
 		{"UserGone", "NotAuthorizedException", "unconfirmed", "User does not exist."},
-		{"UserDisabled", "NotAuthorizedException", "observed", "User is disabled."},
 		{"UserNotConfirmed", "UserNotConfirmedException", "observed", "User is not confirmed."},
 		{"PasswordResetRequired", "PasswordResetRequiredException", "observed", "Password reset required for the user"},
 		{"NewPasswordFirst", "InvalidParameterException", "own", "The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword."},

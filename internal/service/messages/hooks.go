@@ -7,6 +7,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
@@ -18,17 +19,32 @@ func (m *Messages) PreSignUp(ctx context.Context, c *dispatch.Call, p *pool.Pool
 	if p.Lambda.Function(notice.PreSignUp) == "" {
 		return notice.SignUpAnswer{}, nil
 	}
-	clientID := ""
-	if c.Client != nil {
-		clientID = c.Client.ID
-	}
 	var answer notice.SignUpAnswer
-	err := m.run(ctx, p, notice.PreSignUp, notice.PreSignUpEvent(p, s, notice.CallerOf(c.UserAgent, clientID)),
+	err := m.run(ctx, p, notice.PreSignUp, notice.PreSignUpEvent(p, s, caller(c)),
 		func(response json.RawMessage) (err error) {
 			answer, err = notice.ParseSignUp(response)
 			return err
 		})
 	return answer, err
+}
+
+// caller is what functions learn of a call.
+func caller(c *dispatch.Call) notice.Caller {
+	if c.Client == nil {
+		return notice.CallerOf(c.UserAgent, "")
+	}
+	return notice.CallerOf(c.UserAgent, c.Client.ID)
+}
+
+// PostConfirmation tells the pool's PostConfirmation function, if there is one, that the user is confirmed. source is
+// notice.SourceConfirmedSignUp or the like. It runs after the commit: its fault is the caller's to read and changes
+// nothing. Of its answer nothing is used.
+func (m *Messages) PostConfirmation(ctx context.Context, c *dispatch.Call, p *pool.Pool, r *user.Record, source string, metadata map[string]string) error {
+	if p.Lambda.Function(notice.PostConfirmation) == "" {
+		return nil
+	}
+	return m.run(ctx, p, notice.PostConfirmation, notice.PostConfirmationEvent(p, r, source, metadata, caller(c)),
+		func(json.RawMessage) error { return nil })
 }
 
 // custom asks the pool's CustomMessage function for texts.

@@ -204,7 +204,7 @@ func (u *Users) Create(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 		return nil, err
 	}
 	// Taken names are refused before the trigger runs; the index decides once more afterwards.
-	err = u.Store.View(ctx, func(v store.View) error { return available(v.Users(), c.Pool, r, forced(in)) })
+	err = u.Store.View(ctx, func(v store.View) error { return available(v.Users(), c.Pool, r, forced(in), fault.UsernameTaken) })
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (u *Users) Create(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 		return nil, err
 	}
 	err = u.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
-		if err := available(tx.Users(), c.Pool, r, forced(in)); err != nil {
+		if err := available(tx.Users(), c.Pool, r, forced(in), fault.UsernameTaken); err != nil {
 			return err
 		}
 		var moved []string
@@ -235,7 +235,7 @@ func (u *Users) Create(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 				if forced(in) && slices.Contains(r.Claims(c.Pool), taken.Login) {
 					return store.ErrStale // somebody claimed it since takeOver looked: it moves from there next time
 				}
-				return takenAtCreation(c.Pool, r, taken.Login).Because(err)
+				return takenAtCreation(c.Pool, r, taken.Login, fault.UsernameTaken).Because(err)
 			}
 			return err
 		}
@@ -368,15 +368,16 @@ func forced(in *api.AdminCreateUserInput) bool {
 	return in.ForceAliasCreation != nil && *in.ForceAliasCreation
 }
 
-// available refuses a new user whose names are taken; verified aliases may move when the caller forces it.
-func available(users store.UserReader, p *pool.Pool, r *user.Record, force bool) error {
+// available refuses a new user whose names are taken; verified aliases may move when the caller forces it. exists is
+// the fault of a user name that is taken.
+func available(users store.UserReader, p *pool.Pool, r *user.Record, force bool, exists func() *fault.Error) error {
 	movable := r.Claims(p)
 	for _, l := range r.Logins(p) {
 		if force && slices.Contains(movable, l) {
 			continue
 		}
 		if _, err := users.Owner(p.ID, l); err == nil {
-			return takenAtCreation(p, r, l)
+			return takenAtCreation(p, r, l, exists)
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -386,10 +387,10 @@ func available(users store.UserReader, p *pool.Pool, r *user.Record, force bool)
 
 // takenAtCreation is the fault of a new user whose login is taken: the user name, or the address that serves as one,
 // is an account that exists; anything else is an alias of another account.
-func takenAtCreation(p *pool.Pool, r *user.Record, l user.Login) *fault.Error {
+func takenAtCreation(p *pool.Pool, r *user.Record, l user.Login, exists func() *fault.Error) *fault.Error {
 	name := user.Login{Space: user.Names, Key: user.Key(p, user.Names, r.Username)}
 	if l == name || l.Space != user.Names && p.UsernameAttribute(user.AttributeOf(l.Space)) {
-		return fault.UsernameTaken()
+		return exists()
 	}
 	return fault.AliasTakenAtCreation(user.AttributeOf(l.Space))
 }

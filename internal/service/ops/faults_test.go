@@ -115,6 +115,36 @@ var models = []model{
 		want.Equal(w, w.update1("u", list("phone_number=+1555, custom:tier=gold")), "{}")
 		return `{"UserPoolId":"$pool","Username":"u","UserAttributeNames":["phone_number","email","custom:tier"]}`
 	}},
+	{"SignUp", "sends a code", everySetting, func(w *world) string {
+		w.client(nil)
+		return w.body("new", goodPassword+`,"UserAttributes":`+list("name=N, email=new@x.io, phone_number=+1555, custom:tier=gold"))
+	}},
+	{"SignUp", "runs functions", both(everySetting, withHook("PreSignUp"), withHook("CustomMessage")), func(w *world) string {
+		w.client(nil)
+		return w.body("new", goodPassword+`,"UserAttributes":`+list("name=N, email=new@x.io"))
+	}},
+	{"ConfirmSignUp", "moves an alias", both(everySetting, withHook("PostConfirmation")), func(w *world) string {
+		w.client(nil)
+		w.addUser("holder", map[string]string{"email": "new@x.io", "email_verified": "true"})
+		_, right := w.newcomer("new", "name=N, email=new@x.io")
+		want.Equal(w, w.public("ConfirmSignUp", "new", code(wrong(right))), wrongCode)
+		return w.body("new", code(right)+`,"ForceAliasCreation":true`)
+	}},
+	{"ResendConfirmationCode", "", everySetting, func(w *world) string {
+		w.client(nil)
+		w.newcomer("new", "name=N, email=new@x.io")
+		return w.body("new", "")
+	}},
+	{"ResendConfirmationCode", "leaves the message to the worker", both(everySetting, withHook("CustomMessage")), func(w *world) string {
+		w.client(hiding)
+		w.newcomer("new", "name=N, email=new@x.io")
+		return w.body("new", "")
+	}},
+	{"AdminConfirmSignUp", "", everySetting, func(w *world) string {
+		w.client(nil)
+		w.newcomer("new", "name=N, email=new@x.io")
+		return `{"UserPoolId":"$pool","Username":"new"}`
+	}},
 	{"CreateUserPool", "", nil, func(*world) string {
 		return `{"PoolName":"new","AliasAttributes":["email"],"AutoVerifiedAttributes":["email"],"UserPoolTags":{"a":"b"},"Schema":[{"Name":"tier","AttributeDataType":"String","Mutable":true}]}`
 	}},

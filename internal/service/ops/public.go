@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
@@ -131,10 +132,32 @@ func checkCode(codes store.CodeReader, c *dispatch.Call, subject string, purpose
 	switch {
 	case right && fresh:
 		return code, nil, nil
-	case right, !fresh && !hide:
+	case right, !fresh && !hide: // a right one that is not fresh, or whatever there is instead of a fresh one
 		return code, fault.CodeExpired(), nil
 	}
 	return code, fault.CodeMismatch(), nil
+}
+
+// idle is as much work as storing a code, and leaves nothing behind.
+func idle(tx store.Tx, c *dispatch.Call, subject string, code secret.Text) error {
+	const purpose = verify.Purpose("decoy")
+	if err := tx.Codes().Put(verify.Code{PoolID: c.Pool.ID, Sub: subject, Purpose: purpose, Plain: code, Created: c.Now, Expires: c.Now}); err != nil {
+		return err
+	}
+	return tx.Codes().Void(c.Pool.ID, subject, purpose)
+}
+
+// setOrigin lets a server that signs users up or in on their behalf say where they are: its client must have a secret and
+// must be allowed to. What is no address is ignored, as is everything a client says that is not allowed to.
+//
+// Evidence: documented; that a bad address is no error is unconfirmed.
+func setOrigin(c *dispatch.Call, given *api.UserContextDataType) {
+	if given == nil || given.IpAddress == nil || !c.Client.PropagateContext || len(c.Client.Secrets) == 0 {
+		return
+	}
+	if address, err := netip.ParseAddr(*given.IpAddress); err == nil {
+		c.Source = address.String()
+	}
 }
 
 // tell sends what was posted: at once, or where the client hides who exists, at a time that tells nothing.
@@ -189,6 +212,14 @@ func (d *Decoys) draw(parts ...string) []byte {
 func (d *Decoys) Subject(p *pool.Pool, name string) string {
 	const sub = 16
 	return "decoy-" + hex.EncodeToString(d.draw("subject", p.ID, user.Key(p, user.Names, name))[:sub])
+}
+
+// subjectOf is the subject of a user, or of the name of somebody who does not exist.
+func (d *Decoys) subjectOf(c *dispatch.Call, u *user.Record, name string) string {
+	if u == nil {
+		return d.Subject(c.Pool, name)
+	}
+	return u.Sub
 }
 
 // The letters with which addresses and their domains begin, common ones more often.

@@ -49,6 +49,7 @@ type world struct {
 	pool     *pool.Pool
 	mu       sync.Mutex
 	calls    int
+	clientID string // of the client that public calls use
 }
 
 // start is the instant at which every world begins.
@@ -120,6 +121,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	reg := dispatch.NewRegistry()
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},
+		&ops.SignUps{Store: s, Messages: m, Chance: source, Decoys: decoys, Sessions: sealer},
 		&ops.Users{Store: s, Messages: m, Chance: source, Pages: sealer},
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},
 		&ops.Clients{Store: s, Chance: source, Pages: sealer},
