@@ -65,6 +65,7 @@ const (
 	SourceUpdateAttribute  = "CustomMessage_UpdateUserAttribute"
 	SourceSignUp           = "CustomMessage_SignUp"
 	SourceResend           = "CustomMessage_ResendCode"
+	SourceVerifyAttribute  = "CustomMessage_VerifyUserAttribute"
 	SourceForgotPassword   = "CustomMessage_ForgotPassword"
 	SourcePreSignUp        = "PreSignUp_SignUp"
 	SourcePreSignUpByAdmin = "PreSignUp_AdminCreateUser"

@@ -332,6 +332,21 @@ func PreferredUsernameIsUsername() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Preferred username cannot be equal to the username of the account."}
 }
 
+// NotVerifiable answers InvalidParameterException: Invalid attribute name. Only phone_number and email can be verified. (unconfirmed)
+func NotVerifiable() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid attribute name. Only phone_number and email can be verified."}
+}
+
+// NoEmailToVerify answers InvalidParameterException: User does not have a valid registered email address (unconfirmed)
+func NoEmailToVerify() *Error {
+	return &Error{Code: InvalidParameterException, Message: "User does not have a valid registered email address"}
+}
+
+// NoPhoneToVerify answers InvalidParameterException: User does not have a valid registered phone number (unconfirmed)
+func NoPhoneToVerify() *Error {
+	return &Error{Code: InvalidParameterException, Message: "User does not have a valid registered phone number"}
+}
+
 // NullCharacter answers InvalidParameterException: The value of {name} contains the null character. (own)
 func NullCharacter(name string) *Error {
 	return &Error{Code: InvalidParameterException, Message: "The value of " + name + " contains the null character."}
@@ -914,6 +929,9 @@ func Catalogue() []Text {
 		{"PhoneNeededToVerify", "InvalidParameterException", "observed", "Phone Number is required to verify/un-verify a phone number"},
 		{"PreferredUsernameUnconfirmed", "InvalidParameterException", "observed", "Preferred username cannot be provided for unconfirmed account, since user pool is configured for preferred username alias."},
 		{"PreferredUsernameIsUsername", "InvalidParameterException", "unconfirmed", "Preferred username cannot be equal to the username of the account."},
+		{"NotVerifiable", "InvalidParameterException", "unconfirmed", "Invalid attribute name. Only phone_number and email can be verified."},
+		{"NoEmailToVerify", "InvalidParameterException", "unconfirmed", "User does not have a valid registered email address"},
+		{"NoPhoneToVerify", "InvalidParameterException", "unconfirmed", "User does not have a valid registered phone number"},
 		{"NullCharacter", "InvalidParameterException", "own", "The value of {name} contains the null character."},
 		{"PasswordDidNotConform", "InvalidPasswordException", "observed", "Password did not conform with policy: {reason}"},
 		{"PasswordDoesNotConform", "InvalidPasswordException", "unconfirmed", "Password does not conform to policy: {reason}"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
@@ -48,6 +49,10 @@ func TestAlerts(t *testing.T) {
 		{"another attribute", "AdminUpdateUserAttributes", `"UserAttributes":` + list("custom:tier=gold"), nil, nil},
 		{"a refused change", "AdminUpdateUserAttributes", `"UserAttributes":` + list("email=b@x.io, name="), nil, nil},
 		{"no address", "AdminDeleteUserAttributes", `"UserAttributeNames":["email","phone_number"]`, nil, []string{email, phone}},
+		{"another address by the user", "UpdateUserAttributes", `"UserAttributes":` + list("email=b@x.io, phone_number=+1556"),
+			[]string{"SMS +1556 " + updateSource, "EMAIL b@x.io " + updateSource}, []string{email, phone}},
+		{"no address by the user", "DeleteUserAttributes", `"UserAttributeNames":["email"]`, nil, []string{email}},
+		{"a code for an address", "GetUserAttributeVerificationCode", `"AttributeName":"email"`, []string{"EMAIL a@x.io " + verifySource}, nil},
 		{"a password", "AdminSetUserPassword", `"Password":"Passw0rd!"`, nil, []string{password}},
 		{"a refused password", "AdminSetUserPassword", `"Password":"password"`, nil, nil},
 	} {
@@ -57,9 +62,13 @@ func TestAlerts(t *testing.T) {
 				t.Run(fmt.Sprint(on), func(t *testing.T) {
 					t.Parallel()
 					onBoth(t, both(vectorPool, phoneToo, withHook(notice.CustomMessage)), func(w *world) {
+						u := w.addUser("u", with("phone_number", "+1555", "phone_number_verified", "true"))
+						caller := `"UserPoolId":"$pool","Username":"u"`
+						if spec, ok := api.ByName(test.operation); ok && spec.Auth == api.Token {
+							caller = `"AccessToken":"` + w.access(u) + `"`
+						}
 						w.messages.TellChanges = on
-						w.addUser("u", with("phone_number", "+1555", "phone_number_verified", "true"))
-						w.call(test.operation, `{"UserPoolId":"$pool","Username":"u",`+test.members+`}`)
+						w.call(test.operation, `{`+caller+`,`+test.members+`}`)
 						want.Equal(w, w.sent(), test.sent)
 						want.Equal(w, len(w.ran()), len(test.sent)) // the function is asked about codes alone
 						told := test.told

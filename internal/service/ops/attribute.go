@@ -29,6 +29,10 @@ type Attributes struct {
 func (a *Attributes) Register(r *dispatch.Registry) {
 	dispatch.Handle(r, api.AdminUpdateUserAttributes, a.AdminUpdate)
 	dispatch.Handle(r, api.AdminDeleteUserAttributes, a.AdminDelete)
+	dispatch.Handle(r, api.UpdateUserAttributes, a.Update)
+	dispatch.Handle(r, api.DeleteUserAttributes, a.Delete)
+	dispatch.Handle(r, api.GetUserAttributeVerificationCode, a.AskCode)
+	dispatch.Handle(r, api.VerifyUserAttribute, a.Verify)
 }
 
 // AdminUpdate sets attributes of one user on behalf of an administrator. Either the whole request is carried out or
@@ -37,12 +41,38 @@ func (a *Attributes) Register(r *dispatch.Registry) {
 //
 // Evidence: the reference page "AdminUpdateUserAttributes"; test vectors in attribute_test.go.
 func (a *Attributes) AdminUpdate(ctx context.Context, c *dispatch.Call, in *api.AdminUpdateUserAttributesInput) (*api.AdminUpdateUserAttributesOutput, error) {
-	given := values(in.UserAttributes)
+	done, err := a.update(ctx, c, in.Username, values(in.UserAttributes), in.ClientMetadata, func(tx store.Tx) (*user.Record, error) {
+		return find(tx.Users(), c.Pool, in.Username)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AdminUpdateUserAttributesOutput{}, done.flush(ctx)
+}
+
+// change is a committed change, of which the user has still to be told.
+type change struct {
+	a     *Attributes
+	c     *dispatch.Call
+	after *user.Record
+	codes []*notice.Message
+	warn  []*notice.Message // at former addresses
+}
+
+// flush does what the request owes the messages of the change.
+func (d *change) flush(ctx context.Context) error {
+	d.a.Messages.Leave(d.warn...)
+	return d.a.Messages.Flush(ctx, d.c, d.c.Pool, d.after, d.codes...)
+}
+
+// update sets attributes of the user that load finds and allows to be changed, and posts the codes that have to go out.
+func (a *Attributes) update(ctx context.Context, c *dispatch.Call, login string, given []user.Value, metadata map[string]string,
+	load func(store.Tx) (*user.Record, error),
+) (*change, error) {
 	draws, alerts := a.draw(c.Pool, given), a.Messages.DrawAlerts(a.Chance.UUID)
-	var told *user.Record
-	var sent []*notice.Message
-	err := a.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
-		u, err := find(tx.Users(), c.Pool, in.Username)
+	done := &change{a: a, c: c}
+	err := a.Store.Update(ctx, c.Scope(login), func(tx store.Tx) error {
+		u, err := load(tx)
 		if err != nil {
 			return err
 		}
@@ -50,43 +80,49 @@ func (a *Attributes) AdminUpdate(ctx context.Context, c *dispatch.Call, in *api.
 		if err != nil {
 			return err
 		}
-		told = plan.After
-		if sent, err = a.ask(tx, c, plan, draws, in.ClientMetadata); err != nil {
+		done.after = plan.After
+		if done.codes, err = a.ask(tx, c, plan, draws, metadata); err != nil {
 			return err
 		}
-		warn, err := a.save(tx, c, u, plan, alerts)
-		sent = append(sent, warn...)
+		done.warn, err = a.save(tx, c, u, plan, alerts)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.AdminUpdateUserAttributesOutput{}, a.Messages.Flush(ctx, c, c.Pool, told, sent...)
+	return done, err
 }
 
 // AdminDelete removes attributes of one user on behalf of an administrator.
 //
 // Evidence: the reference page "AdminDeleteUserAttributes".
 func (a *Attributes) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDeleteUserAttributesInput) (*api.AdminDeleteUserAttributesOutput, error) {
+	err := a.remove(ctx, c, in.Username, in.UserAttributeNames, func(tx store.Tx) (*user.Record, error) {
+		return find(tx.Users(), c.Pool, in.Username)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AdminDeleteUserAttributesOutput{}, nil
+}
+
+// remove deletes attributes of the user that load finds and allows to be changed.
+func (a *Attributes) remove(ctx context.Context, c *dispatch.Call, login string, names []string, load func(store.Tx) (*user.Record, error)) error {
 	alerts := a.Messages.DrawAlerts(a.Chance.UUID)
 	var warn []*notice.Message
-	err := a.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
-		u, err := find(tx.Users(), c.Pool, in.Username)
+	err := a.Store.Update(ctx, c.Scope(login), func(tx store.Tx) error {
+		u, err := load(tx)
 		if err != nil {
 			return err
 		}
-		plan, err := user.Remove(c.Pool, u, in.UserAttributeNames, c.Now)
+		plan, err := user.Remove(c.Pool, u, names, c.Now)
 		if err != nil {
 			return err
 		}
 		warn, err = a.save(tx, c, u, plan, alerts)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		a.Messages.Leave(warn...)
 	}
-	a.Messages.Leave(warn...)
-	return &api.AdminDeleteUserAttributesOutput{}, nil
+	return err
 }
 
 // save writes an accepted plan: former owners of moved aliases, the record with its logins, void codes, the alerts to
@@ -146,22 +182,34 @@ func (a *Attributes) draw(p *pool.Pool, given []user.Value) draws {
 	return d
 }
 
-// ask stores the codes of a plan, each in place of an earlier one, and the messages that carry them.
+// ask stores the codes of a plan and the messages that carry them.
 func (a *Attributes) ask(tx store.Tx, c *dispatch.Call, plan user.Plan, d draws, metadata map[string]string) ([]*notice.Message, error) {
 	var sent []*notice.Message
 	for _, v := range plan.Verify {
-		expires := c.Now.Add(verify.AttributeLife)
-		m, err := a.Messages.Prepare(c, c.Pool, plan.After, messages.Want{ID: d[v.Attribute].id, Source: notice.SourceUpdateAttribute,
-			Attribute: v.Attribute, To: v.To, Code: d[v.Attribute].code, Metadata: metadata, Expires: expires})
+		m, err := a.code(tx, c, plan.After, v, d[v.Attribute], notice.SourceUpdateAttribute, metadata)
 		if err != nil {
 			return nil, err
 		}
 		sent = append(sent, m)
-		err = tx.Codes().Put(verify.Code{PoolID: c.Pool.ID, Sub: plan.After.Sub, Purpose: verify.ForAttribute(v.Attribute), Target: v.To,
-			Plain: d[v.Attribute].code, Created: c.Now, Expires: expires})
-		if err != nil {
-			return nil, err
-		}
 	}
-	return sent, a.Messages.Post(tx, sent...)
+	return sent, nil
+}
+
+// code stores the code that verifies an address of r, in place of an earlier one, and posts the message that carries it. The
+// message is nil when the pool's template lacks its placeholder.
+func (a *Attributes) code(tx store.Tx, c *dispatch.Call, r *user.Record, v user.Verification, d draw, source string, metadata map[string]string) (*notice.Message, error) {
+	want := messages.Want{ID: d.id, Source: source, Attribute: v.Attribute, To: v.To, Code: d.code, Metadata: metadata, Expires: c.Now.Add(verify.AttributeLife)}
+	if c.Client != nil {
+		want.ClientID = c.Client.ID
+	}
+	m, err := a.Messages.Prepare(c, c.Pool, r, want)
+	if err != nil {
+		return nil, err
+	}
+	err = tx.Codes().Put(verify.Code{PoolID: c.Pool.ID, Sub: r.Sub, Purpose: verify.ForAttribute(v.Attribute), Target: v.To, Plain: d.code,
+		Created: c.Now, Expires: want.Expires})
+	if err != nil {
+		return nil, err
+	}
+	return m, a.Messages.Post(tx, m)
 }

@@ -145,6 +145,16 @@ var models = []model{
 		w.newcomer("new", "name=N, email=new@x.io")
 		return `{"UserPoolId":"$pool","Username":"new"}`
 	}},
+	{"UpdateUserAttributes", "sends codes", everySetting, carrying(`,"UserAttributes":` + list("email=b@x.io, phone_number=+1556, preferred_username=p, custom:tier=gold"))},
+	{"UpdateUserAttributes", "runs a function for the code", both(everySetting, withHook("CustomMessage")), carrying(`,"UserAttributes":` + list("email=b@x.io, nickname="))},
+	{"UpdateUserAttributes", "keeps the old address", both(everySetting, keepOriginal), carrying(`,"UserAttributes":` + list("email=b@x.io"))},
+	{"DeleteUserAttributes", "", everySetting, carrying(`,"UserAttributeNames":["email","custom:tier"]`)},
+	{"GetUserAttributeVerificationCode", "", everySetting, carrying(`,"AttributeName":"email"`)},
+	{"VerifyUserAttribute", "", both(everySetting, keepOriginal), func(w *world) string {
+		token := w.access(w.addUser("u", vectorUser))
+		want.Contains(w, w.setSelf(token, "email=b@x.io"), "CodeDeliveryDetails")
+		return `{"AccessToken":"` + token + `","AttributeName":"email","Code":"` + w.code() + `"}`
+	}},
 	{"CreateUserPool", "", nil, func(*world) string {
 		return `{"PoolName":"new","AliasAttributes":["email"],"AutoVerifiedAttributes":["email"],"UserPoolTags":{"a":"b"},"Schema":[{"Name":"tier","AttributeDataType":"String","Mutable":true}]}`
 	}},
