@@ -123,7 +123,7 @@ var libraries = []library{
 	{"github.com/go-json-experiment/json", "strict JSON: duplicate members, letter case, depth", []string{"internal/edge/wire"}},
 	{"github.com/prometheus/client_golang", "the metrics endpoint", []string{"internal/edge/httpd"}},
 	{"github.com/wneessen/go-mail", "SMTP with TLS and authentication", []string{"internal/adapter/mailer"}},
-	{"github.com/aws/aws-sdk-go-v2", "the Lambda Invoke API", []string{"internal/adapter/lambda"}},
+	{"github.com/aws/aws-sdk-go-v2", "the Lambda Invoke API, and signatures for a key service", []string{"internal/adapter/lambda", "internal/adapter/kms"}},
 	{"github.com/aws/smithy-go", "the errors of the AWS SDK", []string{"internal/adapter/lambda"}},
 	{"golang.org/x/time", "the token bucket of the quotas", []string{"internal/service/dispatch"}},
 

@@ -200,7 +200,7 @@ func (r *Ring) NewKey(random io.Reader, aad string) (Key, []byte) {
 
 // OpenKey unwraps a stored data key.
 func (r *Ring) OpenKey(wrapped []byte, aad string) (Key, error) {
-	dek, err := r.unwrap(wrapped, aad)
+	dek, err := r.Unwrap(wrapped, aad)
 	if err != nil {
 		return Key{}, err
 	}
@@ -209,7 +209,7 @@ func (r *Ring) OpenKey(wrapped []byte, aad string) (Key, error) {
 
 // Rewrap returns the stored data key wrapped with the current key, and whether that changed anything.
 func (r *Ring) Rewrap(wrapped []byte, aad string) (rewrapped []byte, changed bool, err error) {
-	dek, err := r.unwrap(wrapped, aad)
+	dek, err := r.Unwrap(wrapped, aad)
 	if err != nil {
 		return nil, false, err
 	}
@@ -219,7 +219,8 @@ func (r *Ring) Rewrap(wrapped []byte, aad string) (rewrapped []byte, changed boo
 	return r.current.Wrap(dek, aad), true, nil
 }
 
-func (r *Ring) unwrap(wrapped []byte, aad string) ([]byte, error) {
+// Unwrap decrypts a data key that Wrap of any key in the ring made for the same place.
+func (r *Ring) Unwrap(wrapped []byte, aad string) ([]byte, error) {
 	id, err := IDOf(wrapped)
 	if err != nil {
 		return nil, err
