@@ -35,8 +35,11 @@ func (a *invokeAPI) invoke(ctx context.Context, c *trigger.Call) ([]byte, error)
 	if err != nil {
 		return nil, &trigger.Unreachable{Reason: "AccessDeniedException", Cause: err}
 	}
-	out, err := client.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &c.ARN, InvocationType: types.InvocationTypeRequestResponse,
-		Payload: c.Event}, func(o *awslambda.Options) { o.Region = a.regionOf(c.ARN) })
+	kind := types.InvocationTypeRequestResponse
+	if c.Hand {
+		kind = types.InvocationTypeEvent
+	}
+	out, err := client.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &c.ARN, InvocationType: kind, Payload: c.Event}, func(o *awslambda.Options) { o.Region = a.regionOf(c.ARN) })
 	if err != nil {
 		return nil, refused(err)
 	}

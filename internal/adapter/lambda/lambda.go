@@ -119,6 +119,8 @@ func (r *Router) Run(ctx context.Context, c *trigger.Call) (json.RawMessage, err
 	for try := 1; ; try++ {
 		answer, err := r.try(ctx, t, c)
 		switch {
+		case err == nil && c.Hand:
+			return nil, nil
 		case err == nil:
 			return response(answer)
 		case ctx.Err() != nil:

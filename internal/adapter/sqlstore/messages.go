@@ -18,6 +18,11 @@ type sealedMessage struct {
 	Subject  string            `json:",omitempty"`
 	Body     string            `json:",omitempty"`
 	Metadata map[string]string `json:",omitempty"`
+
+	SenderMetadata map[string]string `json:",omitempty"`
+	SDK            string            `json:",omitempty"`
+	Sender         string            `json:",omitempty"`
+	Function       string            `json:",omitempty"` // in the inbox
 }
 
 func outboxPlace(poolID, id string) []string { return []string{"outbox", poolID, id, "sealed"} }
@@ -46,6 +51,7 @@ func (s outbox) some(query string, args ...any) (list []*notice.Message, err err
 			return nil, err
 		}
 		m.Code, m.Subject, m.Body, m.Metadata = secret.New(x.Code), x.Subject, secret.New(x.Body), x.Metadata
+		m.SenderMetadata, m.SDK, m.Sender = x.SenderMetadata, x.SDK, x.Sender
 	}
 	return list, nil
 }
@@ -80,7 +86,8 @@ func (t *transaction) sealed(poolID string, v any, place ...string) ([]byte, err
 }
 
 func (s outbox) seal(m *notice.Message) ([]byte, error) {
-	return s.t.sealed(m.PoolID, sealedMessage{m.Code.Reveal(), m.Subject, m.Body.Reveal(), m.Metadata}, outboxPlace(m.PoolID, m.ID)...)
+	return s.t.sealed(m.PoolID, sealedMessage{Code: m.Code.Reveal(), Subject: m.Subject, Body: m.Body.Reveal(), Metadata: m.Metadata,
+		SenderMetadata: m.SenderMetadata, SDK: m.SDK, Sender: m.Sender}, outboxPlace(m.PoolID, m.ID)...)
 }
 
 func (s outbox) Get(id string) (*notice.Message, error) {
@@ -175,13 +182,13 @@ func (s inbox) List(to, poolID string, limit int) (list []*store.Delivered, err 
 		if err := s.t.unseal(d.PoolID, sealed[i], &x, inboxPlace(d.PoolID, d.ID)...); err != nil {
 			return nil, err
 		}
-		d.Code, d.Subject, d.Body = secret.New(x.Code), x.Subject, secret.New(x.Body)
+		d.Code, d.Subject, d.Body, d.Function = secret.New(x.Code), x.Subject, secret.New(x.Body), x.Function
 	}
 	return list, nil
 }
 
 func (s inbox) Add(d *store.Delivered) error {
-	sealed, err := s.t.sealed(d.PoolID, sealedMessage{Code: d.Code.Reveal(), Subject: d.Subject, Body: d.Body.Reveal()}, inboxPlace(d.PoolID, d.ID)...)
+	sealed, err := s.t.sealed(d.PoolID, sealedMessage{Code: d.Code.Reveal(), Subject: d.Subject, Body: d.Body.Reveal(), Function: d.Function}, inboxPlace(d.PoolID, d.ID)...)
 	if err != nil {
 		return err
 	}

@@ -48,15 +48,20 @@ type Message struct {
 	Code      secret.Text // the code or the temporary password
 	// Metadata is the caller's ClientMetadata. It is kept only until the message is composed.
 	Metadata map[string]string
-	ClientID string // for the trigger's callerContext; "" means none
-	State    State
-	Subject  string      // of an e-mail, once composed
-	Body     secret.Text // once composed; holds the code
-	Created  time.Time
-	Expires  time.Time // not delivered after this: the code is dead by then
-	NextTry  time.Time
-	Tries    int
-	Error    string // why the last try failed; never holds a secret
+	// SenderMetadata is the ClientMetadata that a custom sender gets. It is kept until the message is handed over.
+	SenderMetadata map[string]string
+	ClientID       string // for the trigger's callerContext; "" means none
+	SDK            string // likewise; "" where no function needs it
+	// Sender is the custom sender that carries the message, as it was when the message was drafted; "" is ours.
+	Sender  string
+	State   State
+	Subject string      // of an e-mail, once composed
+	Body    secret.Text // once composed; holds the code
+	Created time.Time
+	Expires time.Time // not delivered after this: the code is dead by then
+	NextTry time.Time
+	Tries   int
+	Error   string // why the last try failed; never holds a secret
 }
 
 // Trigger sources of this server.
@@ -100,5 +105,5 @@ func Mask(m Medium, to string) string {
 // Close ends the message's way: it is sent, or dead because of reason. What is secret in it is dropped.
 func (m *Message) Close(s State, reason string) {
 	m.State, m.Error = s, reason
-	m.Code, m.Body, m.Metadata = secret.Text{}, secret.Text{}, nil
+	m.Code, m.Body, m.Metadata, m.SenderMetadata = secret.Text{}, secret.Text{}, nil, nil
 }

@@ -179,14 +179,20 @@ func (s *Settings) checkRecovery() error {
 	return nil
 }
 
-// checkLambda refuses custom senders, which are not built yet: a pool that named one would lose its messages.
+// checkLambda wants a key for custom senders, by which codes are encrypted on their way to them.
 func (s *Settings) checkLambda() error {
 	l := &s.Lambda
+	key := ""
+	if l.KMSKeyID != nil {
+		key = *l.KMSKeyID
+	}
 	switch {
-	case l.CustomSMSSender != nil:
-		return fault.SenderNotBuilt("CustomSMSSender")
-	case l.CustomEmailSender != nil:
-		return fault.SenderNotBuilt("CustomEmailSender")
+	case key == "" && l.CustomSMSSender != nil:
+		return fault.SenderWithoutKey(CustomSMSSender)
+	case key == "" && l.CustomEmailSender != nil:
+		return fault.SenderWithoutKey(CustomEmailSender)
+	case key != "" && arnField(key, arnService) != "kms":
+		return fault.NotAKey(key)
 	}
 	if one := l.Function("PreTokenGeneration"); one != "" && l.PreTokenGeneration != nil && l.PreTokenGeneration.ARN != one {
 		return fault.TwoTokenTriggers()

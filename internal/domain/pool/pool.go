@@ -111,8 +111,22 @@ type LambdaConfig struct {
 // VersionedFunction is a function with the version of the event that it takes.
 type VersionedFunction struct{ Version, ARN string }
 
+// Names of the custom senders, as LambdaConfig has them.
+const (
+	CustomEmailSender = "CustomEmailSender"
+	CustomSMSSender   = "CustomSMSSender"
+)
+
 // Function is the ARN configured for a trigger, "" when there is none.
-func (l LambdaConfig) Function(trigger string) string { return l.Functions[trigger] }
+func (l LambdaConfig) Function(trigger string) string {
+	switch {
+	case trigger == CustomEmailSender && l.CustomEmailSender != nil:
+		return l.CustomEmailSender.ARN
+	case trigger == CustomSMSSender && l.CustomSMSSender != nil:
+		return l.CustomSMSSender.ARN
+	}
+	return l.Functions[trigger]
+}
 
 // Templates are the messages of a pool; nil members have the defaults of package message's renderer.
 type Templates struct {

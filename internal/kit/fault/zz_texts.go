@@ -682,9 +682,9 @@ func RecoveryByPhoneOnly() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured."}
 }
 
-// SenderNotBuilt answers InvalidParameterException: {sender} is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig. (own)
-func SenderNotBuilt(sender string) *Error {
-	return &Error{Code: InvalidParameterException, Message: sender + " is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig."}
+// SenderWithoutKey answers InvalidParameterException: KMSKeyID is required when {sender} is set. (unconfirmed)
+func SenderWithoutKey(sender string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "KMSKeyID is required when " + sender + " is set."}
 }
 
 // TwoTokenTriggers answers InvalidParameterException: PreTokenGeneration and the LambdaArn of PreTokenGenerationConfig must be identical when both are set. (unconfirmed)
@@ -999,7 +999,7 @@ func Catalogue() []Text {
 		{"RecoveryTwice", "InvalidParameterException", "observed", "Account Recovery Setting cannot have duplicate priorities or recovery mechanisms."},
 		{"RecoveryAdminOnly", "InvalidParameterException", "observed", "Account Recovery Setting cannot use admin_only setting with any other recovery mechanisms."},
 		{"RecoveryByPhoneOnly", "InvalidParameterException", "observed", "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured."},
-		{"SenderNotBuilt", "InvalidParameterException", "own", "{sender} is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig."},
+		{"SenderWithoutKey", "InvalidParameterException", "unconfirmed", "KMSKeyID is required when {sender} is set."},
 		{"TwoTokenTriggers", "InvalidParameterException", "unconfirmed", "PreTokenGeneration and the LambdaArn of PreTokenGenerationConfig must be identical when both are set."},
 		{"KeyArnWithType", "InvalidParameterException", "unconfirmed", "KmsKeyArn is required with, and only with, the key type CUSTOMER_MANAGED_KEY."},
 		{"NotAKey", "InvalidParameterException", "unconfirmed", "{arn} is not the ARN of a KMS key."},

@@ -322,6 +322,8 @@ type Delivered struct {
 	Subject  string
 	Body     secret.Text
 	Code     secret.Text
+	// Function is the ARN of the custom sender that got the message, "" when it was meant for the inbox.
+	Function string
 	At       time.Time
 }
 

@@ -20,12 +20,15 @@ type Call struct {
 	PoolARN string // tells the function for whom it works
 	Account string
 	Event   []byte // JSON
+	// Hand says that nobody waits for an answer: the function is handed the event and that is all. Run then returns no response,
+	// whatever the function answers; where the function runs behind a service that queues events, its errors are not seen either.
+	Hand bool
 }
 
 // Runner calls functions. It is safe for concurrent use, obeys the context, and refuses a context that is inside a
 // transaction (store.Outside).
 type Runner interface {
-	// Run returns the response member of the function's answer, which is a JSON object. Its errors are
+	// Run returns the response member of the function's answer, which is a JSON object, or nothing for a call with Hand. Its errors are
 	// *FunctionError, *Unreachable, ErrTimeout, ErrNotJSON and ErrUnrecognizable; anything else means that the
 	// caller gave up, or a defect of ours.
 	Run(ctx context.Context, c *Call) (json.RawMessage, error)

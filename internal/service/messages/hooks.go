@@ -58,7 +58,8 @@ func (m *Messages) custom(ctx context.Context, p *pool.Pool, e *notice.Event) (c
 	return custom, err
 }
 
-// run calls the pool's function for a trigger and reads its response. Its error is a fault, unless the caller gave up.
+// run calls the pool's function for a trigger and reads its response; with a nil read the function is handed the event, and nobody
+// waits for a response. Its error is a fault, unless the caller gave up.
 func (m *Messages) run(ctx context.Context, p *pool.Pool, name string, e *notice.Event, read func(json.RawMessage) error) error {
 	event, err := e.JSON()
 	if err != nil {
@@ -66,10 +67,10 @@ func (m *Messages) run(ctx context.Context, p *pool.Pool, name string, e *notice
 	}
 	began := m.Real.Now()
 	response, err := m.Hooks.Run(ctx, &trigger.Call{Trigger: name, ARN: p.Lambda.Function(name), PoolID: p.ID, PoolARN: p.ARN(),
-		Account: p.Account, Event: event})
+		Account: p.Account, Event: event, Hand: read == nil})
 	if err != nil {
 		err = failure(name, err)
-	} else {
+	} else if read != nil {
 		err = read(response)
 	}
 	if m.Observe.Trigger != nil {

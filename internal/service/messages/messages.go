@@ -29,6 +29,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/port/keyring"
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
@@ -58,10 +59,14 @@ type Messages struct {
 	Hooks trigger.Runner
 	// Email and SMS carry messages; nil: they end in the inbox.
 	Email, SMS message.Sender
-	Clock      clock.Clock // the domain's: codes die by it
-	Real       clock.Clock // leases and tries go by it; nobody moves it
-	Chance     io.Reader   // draws the jitter between tries
-	Log        *slog.Logger
+	// Keys makes the data keys under which custom senders get codes, and Random draws what else that needs. It is apart from
+	// Chance, so that a seeded server draws the same for its users however often a message is tried.
+	Keys   keyring.Ring
+	Random io.Reader
+	Clock  clock.Clock // the domain's: codes die by it
+	Real   clock.Clock // leases and tries go by it; nobody moves it
+	Chance io.Reader   // draws the jitter between tries
+	Log    *slog.Logger
 	// Wake tells the worker that there is something to deliver; it must not block.
 	Wake    func()
 	Observe Observer
@@ -108,7 +113,8 @@ func (m *Messages) Prepare(c *dispatch.Call, p *pool.Pool, r *user.Record, w Wan
 		Medium: notice.MediumOf(w.Attribute), To: w.To, Attribute: w.Attribute, Code: w.Code, ClientID: w.ClientID,
 		State: notice.Compose, Created: c.Now, Expires: w.Expires, NextTry: m.Real.Now(),
 	}
-	if msg.Medium == notice.SMS && p.Sms == nil {
+	m.assign(c, p, msg, w.Metadata)
+	if msg.Medium == notice.SMS && p.Sms == nil && msg.Sender == "" {
 		return nil, fault.NoSmsConfiguration()
 	}
 	if composed(p, msg) {
@@ -134,18 +140,26 @@ func composed(p *pool.Pool, msg *notice.Message) bool {
 
 // attempts reports whether the request itself tries to deliver the message, because it can report a refusal.
 func (m *Messages) attempts(c *dispatch.Call, msg *notice.Message) bool {
-	return m.sender(msg.Medium) != nil && reports(c.Spec, msg.Medium) && !notice.IsAlert(msg.Source)
+	return m.sender(msg.Medium) != nil && reports(c.Spec, msg.Medium) && !notice.IsAlert(msg.Source) && msg.Sender == ""
 }
 
-// fill makes a message ready, unless the template lacks what the message is for.
+// fill makes a message ready, unless the template lacks what the message is for. A custom sender needs no text.
 func fill(msg *notice.Message, r *user.Record, t notice.Template) bool {
-	if !notice.Complete(msg.Source, t.Body) {
+	complete := notice.Complete(msg.Source, t.Body)
+	if !complete && msg.Sender == "" {
 		return false
 	}
-	msg.Subject = t.Subject
-	msg.Body = secret.New(notice.Render(msg.Medium, t.Body, msg.Code.Reveal(), notice.Addressee(r)))
+	if complete {
+		msg.Subject = t.Subject
+		msg.Body = secret.New(notice.Render(msg.Medium, t.Body, msg.Code.Reveal(), notice.Addressee(r)))
+	}
 	msg.State, msg.Metadata = notice.Ready, nil
 	return true
+}
+
+// atOnce reports whether a message is delivered by writing it into the inbox together with its change.
+func (m *Messages) atOnce(msg *notice.Message) bool {
+	return msg.State == notice.Ready && m.sender(msg.Medium) == nil && msg.Sender == ""
 }
 
 // Post writes drafted messages into the transaction of their change. What is ready and goes to the inbox is
@@ -156,8 +170,8 @@ func (m *Messages) Post(tx store.Tx, msgs ...*notice.Message) error {
 			continue
 		}
 		write := func() error { return tx.Outbox().Add(msg) }
-		if msg.State == notice.Ready && m.sender(msg.Medium) == nil {
-			write = func() error { return tx.Inbox().Add(entry(msg)) }
+		if m.atOnce(msg) {
+			write = func() error { return tx.Inbox().Add(entry(msg, "")) }
 		}
 		if err := write(); err != nil {
 			return err
@@ -166,10 +180,11 @@ func (m *Messages) Post(tx store.Tx, msgs ...*notice.Message) error {
 	return nil
 }
 
-// entry is a message as the inbox shows it. Its time is the domain's, at which the change was made.
-func entry(msg *notice.Message) *store.Delivered {
+// entry is a message as the inbox shows it. Its time is the domain's, at which the change was made. function is the custom sender's
+// ARN for a message that went there, "" for one that was meant for the inbox.
+func entry(msg *notice.Message, function string) *store.Delivered {
 	return &store.Delivered{ID: msg.ID, PoolID: msg.PoolID, Username: msg.Username, Source: msg.Source, Medium: msg.Medium, To: msg.To,
-		Subject: msg.Subject, Body: msg.Body, Code: msg.Code, At: msg.Created}
+		Subject: msg.Subject, Body: msg.Body, Code: msg.Code, Function: function, At: msg.Created}
 }
 
 // Flush does for posted messages what the request owes its caller: it runs the CustomMessage function, and where
@@ -208,7 +223,7 @@ func (m *Messages) Flush(ctx context.Context, c *dispatch.Call, p *pool.Pool, r 
 func (m *Messages) Leave(msgs ...*notice.Message) {
 	waiting := false
 	for _, msg := range inOrder(msgs) {
-		if msg.State == notice.Ready && m.sender(msg.Medium) == nil {
+		if m.atOnce(msg) {
 			msg.Close(notice.Sent, "")
 			m.count(msg.Medium, "sent")
 			continue
@@ -237,7 +252,7 @@ type step struct {
 // handle does the request's part for one message.
 func (m *Messages) handle(ctx context.Context, c *dispatch.Call, p *pool.Pool, r *user.Record, msg *notice.Message) (step, error) {
 	s := step{msg: msg}
-	if msg.State == notice.Ready && m.sender(msg.Medium) == nil {
+	if m.atOnce(msg) {
 		msg.Close(notice.Sent, "") // Post has delivered it
 		m.count(msg.Medium, "sent")
 		return s, nil
@@ -257,6 +272,9 @@ func (m *Messages) handle(ctx context.Context, c *dispatch.Call, p *pool.Pool, r
 		}
 		msg.NextTry = m.Real.Now()
 	}
+	if msg.Sender != "" {
+		return s, nil // custom senders are the worker's
+	}
 	if m.sender(msg.Medium) != nil && (!m.attempts(c, msg) || m.quiet(msg.Medium)) {
 		return s, nil
 	}
@@ -266,7 +284,7 @@ func (m *Messages) handle(ctx context.Context, c *dispatch.Call, p *pool.Pool, r
 	}
 	attempt, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := m.deliver(attempt, p, &s)
+	err := m.deliver(attempt, p, r, &s)
 	if attempt.Err() != nil && ctx.Err() == nil {
 		m.hush(msg.Medium)
 	}
@@ -295,12 +313,21 @@ func (m *Messages) compose(ctx context.Context, p *pool.Pool, r *user.Record, ms
 
 // deliver hands the message of a step to its sender, or prepares its place in the inbox, and notes the outcome in
 // both. Its error is what the sender said.
-func (m *Messages) deliver(ctx context.Context, p *pool.Pool, s *step) error {
+func (m *Messages) deliver(ctx context.Context, p *pool.Pool, r *user.Record, s *step) error {
 	msg := s.msg
 	s.changed = true
+	if msg.Sender != "" {
+		if function := p.Lambda.Function(msg.Sender); function != "" {
+			return m.hand(ctx, p, r, function, s)
+		}
+		if msg.Body.IsZero() { // the custom sender has gone, and there was no text without it
+			m.bury(ctx, msg, errors.New("the template lacks a placeholder"))
+			return nil
+		}
+	}
 	sender := m.sender(msg.Medium)
 	if sender == nil {
-		s.inbox = entry(msg)
+		s.inbox = entry(msg, "")
 		msg.Close(notice.Sent, "")
 		m.count(msg.Medium, "sent")
 		return nil
@@ -352,7 +379,7 @@ func (m *Messages) postpone(ctx context.Context, msg *notice.Message, cause erro
 func reason(msg *notice.Message, err error) string {
 	text := strings.ToValidUTF8(err.Error(), "�")
 	for _, hide := range []struct{ text, by string }{
-		{msg.Body.Reveal(), secret.Hidden}, {msg.Code.Reveal(), secret.Hidden}, {msg.To, notice.Mask(msg.Medium, msg.To)},
+		{msg.Body.Reveal(), secret.Hidden}, {msg.Code.Reveal(), secret.Hidden}, {notice.SenderPlaintext(msg), secret.Hidden}, {msg.To, notice.Mask(msg.Medium, msg.To)},
 	} {
 		if hide.text != "" {
 			text = strings.ReplaceAll(text, hide.text, hide.by)
@@ -430,7 +457,7 @@ func (m *Messages) Deliver(ctx context.Context, msg *notice.Message) error {
 	}
 	if msg.State == notice.Ready {
 		// What the sender said is noted in the message; there is nobody else to tell.
-		_ = m.deliver(ctx, p, &s)
+		_ = m.deliver(ctx, p, r, &s)
 	}
 	return m.settle(ctx, s)
 }

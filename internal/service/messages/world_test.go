@@ -11,6 +11,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
+	"github.com/poolhouse/poolhouse/internal/adapter/vault"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
@@ -84,6 +85,7 @@ func open(t *testing.T, change ...func(*pool.Pool, *user.Record)) *world {
 		return tx.Users().Create(w.pool, w.jane)
 	})
 	w.Messages = &messages.Messages{Store: s, Hooks: w.hooks, Clock: w.clock, Real: w.real, Chance: chance.Seeded(1),
+		Keys: &vault.Keyring{Ring: seal.NewRing(kek), Random: chance.Seeded(2)}, Random: chance.Seeded(3),
 		Log:  slog.New(slog.NewTextHandler(w.log, nil)),
 		Wake: func() { w.woken++ },
 		Observe: messages.Observer{Message: func(m notice.Medium, outcome string) {

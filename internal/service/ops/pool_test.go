@@ -196,6 +196,8 @@ const changeable = `"Policies":{"PasswordPolicy":{"MinimumLength":12,"RequireUpp
 	`"CreateAuthChallenge":"arn:aws:lambda:us-east-1:123456789012:function:g","VerifyAuthChallengeResponse":"arn:aws:lambda:us-east-1:123456789012:function:h",` +
 	`"PreTokenGeneration":"arn:aws:lambda:us-east-1:123456789012:function:i","UserMigration":"arn:aws:lambda:us-east-1:123456789012:function:j",` +
 	`"PreTokenGenerationConfig":{"LambdaVersion":"V2_0","LambdaArn":"arn:aws:lambda:us-east-1:123456789012:function:i"},` +
+	`"CustomSMSSender":{"LambdaVersion":"V1_0","LambdaArn":"arn:aws:lambda:us-east-1:123456789012:function:l"},` +
+	`"CustomEmailSender":{"LambdaVersion":"V1_0","LambdaArn":"arn:aws:lambda:us-east-1:123456789012:function:m"},` +
 	`"KMSKeyID":"arn:aws:kms:us-east-1:123456789012:key/k","InboundFederation":{"LambdaVersion":"V1_0","LambdaArn":"arn:aws:lambda:us-east-1:123456789012:function:k"}},` +
 	`<dates>"AutoVerifiedAttributes":["email","phone_number"],<fixed>` +
 	`<legacy>"VerificationMessageTemplate":{"SmsMessage":"sms {####}","EmailMessage":"mail {####}","EmailSubject":"subject","EmailSubjectByLink":"link","DefaultEmailOption":"CONFIRM_WITH_LINK"},` +
@@ -350,7 +352,9 @@ func TestCreateUserPoolIsRefused(t *testing.T) {
 				invalid("The value of SmsConfiguration contains the null character.")},
 			{`"PoolName":"p","UserPoolTags":{"aws:x":"1"}`, "UserPoolTaggingException: The tag key aws:x is not valid: keys that start with aws: are reserved."},
 			{`"PoolName":"p","LambdaConfig":{"CustomSMSSender":{"LambdaVersion":"V1_0","LambdaArn":"arn:aws:lambda:us-east-1:123456789012:function:a"}}`,
-				invalid("CustomSMSSender is not built yet: this server does not call custom senders, so it does not store one. Leave it out of LambdaConfig.")},
+				invalid("KMSKeyID is required when CustomSMSSender is set.")},
+			{`"PoolName":"p","LambdaConfig":{"KMSKeyID":"arn:aws:lambda:us-east-1:123456789012:function:a"}`,
+				invalid("arn:aws:lambda:us-east-1:123456789012:function:a is not the ARN of a KMS key.")},
 		} {
 			l.refused("CreateUserPool", "{"+c.members+"}", c.want)
 		}

@@ -85,7 +85,7 @@ func testCodes(w *world) {
 // message makes a message that is due some seconds after noon.
 func message(id, poolID, sub string, due int) *notice.Message {
 	return &notice.Message{ID: id, RequestID: "r-" + id, PoolID: poolID, Sub: sub, Username: "jane", Source: notice.SourceUpdateAttribute,
-		Medium: notice.Email, To: "a@example.com", Attribute: "email", Code: secret.New("123456"), Metadata: map[string]string{"a": "b"},
+		Medium: notice.Email, To: "a@example.com", Attribute: "email", Code: secret.New("123456"), Metadata: map[string]string{"a": "b"}, SenderMetadata: map[string]string{"c": "d"}, SDK: "aws-sdk-x", Sender: "CustomEmailSender",
 		ClientID: "client", State: notice.Compose, Created: noon, Expires: after(3600), NextTry: after(due)}
 }
 
@@ -112,7 +112,7 @@ func testOutbox(w *world) {
 	}
 	absent(w, get("a"))
 	a, b, c := message("a", p.ID, sub, 30), message("b", p.ID, sub, 10), message("c", p.ID, sub, 20)
-	b.Metadata, b.Code, b.ClientID = nil, secret.Text{}, ""
+	b.Metadata, b.SenderMetadata, b.SDK, b.Sender, b.Code, b.ClientID = nil, nil, "", "", secret.Text{}, ""
 	w.update(func(tx store.Tx) error { return tx.Outbox().Add(a, b, c) })
 	w.update(func(tx store.Tx) error { return tx.Outbox().Add() })
 	for _, m := range []*notice.Message{a, b, c} {
@@ -167,7 +167,7 @@ func testInbox(w *world) {
 	p, q := w.newPool("eu-west-1_A", nil), w.newPool("eu-west-1_B", nil)
 	add := func(id, poolID, to string, seconds int) *store.Delivered {
 		d := &store.Delivered{ID: id, PoolID: poolID, Username: "jane", Source: "s", Medium: notice.SMS, To: to, Subject: "subject " + id,
-			Body: secret.New("body " + id), Code: secret.New("code " + id), At: after(seconds)}
+			Body: secret.New("body " + id), Code: secret.New("code " + id), Function: "function " + id, At: after(seconds)}
 		w.update(func(tx store.Tx) error { return tx.Inbox().Add(d) })
 		return d
 	}

@@ -118,6 +118,38 @@ func Run(t *testing.T, open func(t *testing.T, b Behaviour) *World) {
 			t.Errorf("got error %v after %d calls, want %v and none", err, w.Calls(), store.ErrInTransaction)
 		}
 	})
+	t.Run("hands an event over", func(t *testing.T) {
+		t.Parallel()
+		for _, answer := range []string{"", "null", "<html>", good} {
+			w := open(t, Behaviour{Answer: answer})
+			c := w.call()
+			c.Hand = true
+			got, err := w.Runner.Run(t.Context(), c)
+			if err != nil || got != nil || w.Calls() != 1 {
+				t.Errorf("%q: got answer %s, error %v after %d calls; want neither after one", answer, got, err, w.Calls())
+			}
+			if diff := cmp.Diff(event, string(w.Event())); diff != "" {
+				t.Errorf("the event changed on its way (-sent +got):\n%s", diff)
+			}
+		}
+	})
+	t.Run("cannot hand an event over", func(t *testing.T) {
+		t.Parallel()
+		for _, test := range []struct {
+			does    Behaviour
+			service bool
+		}{{does: Behaviour{Error: "no such luck"}}, {does: Behaviour{Hang: 9}}, {does: Behaviour{Break: true}, service: true}} {
+			if test.service && !service {
+				continue
+			}
+			w := open(t, test.does)
+			c := w.call()
+			c.Hand = true
+			if _, err := w.Runner.Run(t.Context(), c); err == nil {
+				t.Errorf("%+v: no error", test.does)
+			}
+		}
+	})
 	t.Run("obeys the context", func(t *testing.T) {
 		t.Parallel()
 		w := open(t, Behaviour{Answer: good, Hang: 9})
