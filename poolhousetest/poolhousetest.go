@@ -127,16 +127,18 @@ func Start(t testing.TB, options ...Option) *Server {
 
 // Message is an e-mail or SMS that the server would have sent.
 type Message struct {
-	ID       string    `json:"id"`
-	Pool     string    `json:"pool"`
-	Username string    `json:"username"`
-	Source   string    `json:"source"` // why it was sent: CustomMessage_UpdateUserAttribute, ...
-	Medium   string    `json:"medium"` // EMAIL or SMS
-	To       string    `json:"to"`
-	Subject  string    `json:"subject"`
-	Body     string    `json:"body"`
-	Code     string    `json:"code"` // the code or temporary password in Body
-	At       time.Time `json:"at"`   // by the server's clock
+	ID       string `json:"id"`
+	Pool     string `json:"pool"`
+	Username string `json:"username"`
+	Source   string `json:"source"` // why it was sent: CustomMessage_UpdateUserAttribute, ...
+	Medium   string `json:"medium"` // EMAIL or SMS
+	To       string `json:"to"`
+	Subject  string `json:"subject"`
+	Body     string `json:"body"`
+	Code     string `json:"code"` // the code or temporary password in Body
+	// Function is the ARN of the custom sender to which the message was handed, encrypted; empty without one.
+	Function string    `json:"function"`
+	At       time.Time `json:"at"` // by the server's clock
 }
 
 // Messages returns what was sent to an e-mail address or phone number, or to anybody when to is empty, the newest first. Messages

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/adapter/kms"
 	"github.com/poolhouse/poolhouse/internal/adapter/lambda"
 	"github.com/poolhouse/poolhouse/internal/adapter/mailer"
 	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
@@ -51,7 +52,9 @@ type parts struct {
 	pages    *page.Sealer
 	decoys   *ops.Decoys
 	outbox   *jobs.Outbox
-	server   *httpd.Server
+	// receivers answers who decrypts codes at this server; nil when a key service elsewhere does.
+	receivers httpd.KeyService
+	server    *httpd.Server
 }
 
 // databaseName is the embedded database's file in the data folder, keyName that of the key-encryption key.
@@ -138,7 +141,10 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.messages = &messages.Messages{Store: a.store, Hooks: hooks, Clock: a.clock, Real: a.real, Chance: a.chance, Log: a.log, TellChanges: c.TellChanges}
+	a.messages = &messages.Messages{Store: a.store, Hooks: hooks, Clock: a.clock, Real: a.real, Chance: a.chance, Random: chance.System(), Log: a.log, TellChanges: c.TellChanges}
+	if err := a.keyService(&storage); err != nil {
+		return err
+	}
 	if a.messages.Email, a.messages.SMS, err = senders(&a.o, a.real); err != nil {
 		return err
 	}
@@ -179,6 +185,7 @@ func (a *App) edge() error {
 	c := &a.o.Config
 	a.server = &httpd.Server{
 		Pipeline: a.pipeline, Verifier: &authn.Verifier{Keys: a.keys, Now: a.real.Now}, Verify: !a.o.Dev || a.o.AllowRemote,
+		Keys: a.receivers, KeyVerifier: &authn.Verifier{Keys: a.keys, Now: a.real.Now, Service: "kms"},
 		Region: c.Region, AllowedHosts: c.AllowHosts, AllowedOrigins: c.AllowOrigins,
 		Log: a.log, Ready: a.ready, RequestID: func() string { return a.chance.RequestIDAt(clock.Machine()) }, Now: clock.Machine,
 		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit},
@@ -271,6 +278,26 @@ func (a *App) operator() *dispatch.Pipeline {
 // newTriggers makes the way to the functions that triggers run.
 func newTriggers(c *config.Config, real clock.Clock) (*lambda.Router, error) {
 	return lambda.New(lambda.Options{Targets: c.Triggers.Triggers, Secret: c.TriggerSecret, Endpoint: c.LambdaURL, Region: c.LambdaRegion, Real: real})
+}
+
+// keyService finds who makes the data keys for custom senders: the KMS API that is set, or the server's own key, which then opens
+// them for receivers too.
+func (a *App) keyService(s *config.Storage) error {
+	c := &a.o.Config
+	switch c.KMSEndpoint {
+	case "":
+		keys, err := ring(s)
+		if err != nil {
+			return err
+		}
+		own := &vault.Keyring{Ring: keys, Random: chance.System()}
+		a.messages.Keys, a.receivers = own, own
+	case "aws":
+		a.messages.Keys = kms.New(kms.Options{Region: c.KMSRegion, Real: a.real})
+	default:
+		a.messages.Keys = kms.New(kms.Options{Endpoint: c.KMSEndpoint, Region: c.KMSRegion, Real: a.real})
+	}
+	return nil
 }
 
 // senders makes the ways out for e-mail and SMS. A nil sender means the inbox, which is a development server's default.

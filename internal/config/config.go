@@ -78,6 +78,8 @@ type Triggers struct {
 	Triggers      map[string]string `name:"trigger" yaml:"trigger" env:"POOLHOUSE_TRIGGER" group:"triggers" placeholder:"ARN=TARGET" mapsep:";" help:"What runs for a function's ARN (or * for all others): an http or https URL, cmd: and a command line, or lambda."`
 	TriggerSecret secret.Text       `name:"trigger-secret" yaml:"trigger-secret" env:"POOLHOUSE_TRIGGER_SECRET" group:"triggers" placeholder:"SECRET" help:"Secret by which events to HTTP triggers are signed."`
 	LambdaURL     string            `name:"lambda-endpoint" yaml:"lambda-endpoint" env:"POOLHOUSE_LAMBDA_ENDPOINT" group:"triggers" placeholder:"URL" help:"Endpoint of the Lambda API, such as LocalStack's; AWS itself without it."`
+	KMSEndpoint   string            `name:"kms-endpoint" yaml:"kms-endpoint" env:"POOLHOUSE_KMS_ENDPOINT" group:"triggers" placeholder:"URL|aws" help:"Endpoint of the KMS API that encrypts codes for custom senders, or aws for AWS itself. Without it the server's own key stands for every key that a pool names, and receivers decrypt at this server."`
+	KMSRegion     string            `name:"kms-region" yaml:"kms-region" env:"POOLHOUSE_KMS_REGION" group:"triggers" placeholder:"REGION" help:"Region of the KMS API; that of the key's ARN without it."`
 	LambdaRegion  string            `name:"lambda-region" yaml:"lambda-region" env:"POOLHOUSE_LAMBDA_REGION" group:"triggers" placeholder:"REGION" help:"Region of the Lambda API; that of the function's ARN without it."`
 }
 
@@ -119,7 +121,7 @@ func (c *Config) Check() error {
 	if c.KeyFile != "" && !c.Key.IsZero() {
 		return fmt.Errorf("key-file and key: give one of them, not both")
 	}
-	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}, {"issuer", strings.TrimPrefix(c.Issuer, "aws")}} {
+	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}, {"kms-endpoint", c.kmsURL()}, {"issuer", strings.TrimPrefix(c.Issuer, "aws")}} {
 		if err := checkURL(u.value); err != nil {
 			return fmt.Errorf("%s: %w", u.name, err)
 		}
@@ -146,6 +148,14 @@ func (c *Config) Check() error {
 		return fmt.Errorf("drain: %s is less than nothing", c.Drain)
 	}
 	return nil
+}
+
+// kmsURL is the address in kms-endpoint, "" for AWS and for the server's own key.
+func (t *Triggers) kmsURL() string {
+	if t.KMSEndpoint == "aws" {
+		return ""
+	}
+	return t.KMSEndpoint
 }
 
 func checkURL(text string) error {

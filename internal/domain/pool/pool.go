@@ -128,6 +128,10 @@ func (l LambdaConfig) Function(trigger string) string {
 	return l.Functions[trigger]
 }
 
+// SendsSMS reports whether the pool has a way for text messages: a configuration, or a function that sends them (that it needs no
+// configuration then is unconfirmed).
+func (s *Settings) SendsSMS() bool { return s.Sms != nil || s.Lambda.CustomSMSSender != nil }
+
 // Templates are the messages of a pool; nil members have the defaults of package message's renderer.
 type Templates struct {
 	Sms, EmailMessage, EmailSubject        *string

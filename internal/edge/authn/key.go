@@ -27,12 +27,15 @@ func (k Key) Allows(operation, poolID string) bool {
 }
 
 // AllowsAction reports whether the key may run the operation on some pool. Letter case does not matter, as in IAM.
-func (k Key) AllowsAction(operation string) bool {
+func (k Key) AllowsAction(operation string) bool { return k.AllowsIn(defaultService, operation) }
+
+// AllowsIn is AllowsAction for an operation of another service. A pattern without service is for any.
+func (k Key) AllowsIn(service, operation string) bool {
 	if len(k.Actions) == 0 {
 		return true
 	}
 	bare := strings.ToLower(operation)
-	full := defaultService + ":" + bare
+	full := service + ":" + bare
 	for _, pattern := range k.Actions {
 		name := bare
 		if strings.Contains(pattern, ":") {

@@ -38,6 +38,10 @@ func (x *exchange) operation() {
 		return
 	}
 	x.dialect, x.answer = dialect, answer
+	if x.forKeys() {
+		x.keys()
+		return
+	}
 	name, named := wire.Name(dialect, r.Header["X-Amz-Target"], r.URL.Path, r.URL.RawQuery)
 	if !named && dialect == wire.Plain {
 		name = wire.Implied
@@ -219,6 +223,9 @@ func (x *exchange) release() {
 
 // maxBody is how many bytes the operation's body may have. The two that carry images get twice as much (documented).
 func (x *exchange) maxBody() int64 {
+	if x.spec == nil {
+		return x.limits.Body
+	}
 	switch x.spec.Name {
 	case "CreateManagedLoginBranding", "UpdateManagedLoginBranding":
 		return 2 * x.limits.Body

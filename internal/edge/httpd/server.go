@@ -53,6 +53,10 @@ type Server struct {
 	// Console answers below /_poolhouse/, nil: nothing does. It is called for pages of this server and this machine
 	// only, and bodies that it reads are bounded in size and time.
 	Console http.Handler
+	// Keys answers receivers of custom senders who decrypt through a KMS client, nil: nobody does. KeyVerifier then checks their
+	// signatures, where Verify demands any.
+	Keys        KeyService
+	KeyVerifier *authn.Verifier
 	// RequestID draws a UUID.
 	RequestID func() string
 	// Now is the real time with its monotonic reading, which nothing moves.

@@ -92,6 +92,11 @@ func Signature(code Code, text string) *Error {
 	return &Error{Code: code, Message: text}
 }
 
+// KeyService answers *: {text} (own)
+func KeyService(code Code, text string) *Error {
+	return &Error{Code: code, Message: text}
+}
+
 // TooManyRequests answers TooManyRequestsException: Rate exceeded (unconfirmed)
 func TooManyRequests() *Error {
 	return &Error{Code: TooManyRequestsException, Message: "Rate exceeded"}
@@ -881,6 +886,7 @@ func Catalogue() []Text {
 		{"CrossOrigin", "AccessDeniedException", "own", "This operation cannot be called from a web page of another origin."},
 		{"Denied", "AccessDeniedException", "documented", "User: {principal} is not authorized to perform: cognito-idp:{operation} on resource: {resource} because no identity-based policy allows the cognito-idp:{operation} action"},
 		{"Signature", "*", "observed", "{text}"},
+		{"KeyService", "*", "own", "{text}"},
 		{"TooManyRequests", "TooManyRequestsException", "unconfirmed", "Rate exceeded"},
 		{"PoolNotFound", "ResourceNotFoundException", "observed", "User pool {pool} does not exist."},
 		{"ClientNotFound", "ResourceNotFoundException", "observed", "User pool client {client} does not exist."},

@@ -142,7 +142,9 @@ type messageJSON struct {
 	Subject  string        `json:"subject"`
 	Body     string        `json:"body"`
 	Code     string        `json:"code"`
-	At       string        `json:"at"`
+	// Function is the ARN of the custom sender that got the message; absent when the message was meant for the inbox.
+	Function string `json:"function,omitempty"`
+	At       string `json:"at"`
 }
 
 func (c *Console) inboxJSON(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +158,7 @@ func (c *Console) inboxJSON(w http.ResponseWriter, r *http.Request) {
 	}{make([]messageJSON, 0, len(list))}
 	for _, d := range list {
 		out.Messages = append(out.Messages, messageJSON{ID: d.ID, Pool: d.PoolID, Username: d.Username, Source: d.Source, Medium: d.Medium,
-			To: d.To, Subject: d.Subject, Body: d.Body.Reveal(), Code: d.Code.Reveal(), At: instant(d.At)})
+			To: d.To, Subject: d.Subject, Body: d.Body.Reveal(), Code: d.Code.Reveal(), Function: d.Function, At: instant(d.At)})
 	}
 	c.json(w, out)
 }
@@ -184,7 +186,7 @@ func (c *Console) inboxPage(w http.ResponseWriter, r *http.Request, page *templa
 	for _, d := range list {
 		data.Messages = append(data.Messages, messagePage{IsHTML: d.Medium == notice.Email, Ago: ago(now.Sub(d.At)),
 			messageJSON: messageJSON{ID: d.ID, Pool: d.PoolID, Username: d.Username, Source: d.Source, Medium: d.Medium, To: d.To,
-				Subject: d.Subject, Body: d.Body.Reveal(), Code: d.Code.Reveal(), At: instant(d.At)}})
+				Subject: d.Subject, Body: d.Body.Reveal(), Code: d.Code.Reveal(), Function: d.Function, At: instant(d.At)}})
 	}
 	var out strings.Builder
 	if err := page.Execute(&out, data); err != nil {

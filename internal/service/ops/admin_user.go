@@ -430,7 +430,7 @@ func checkMedia(p *pool.Pool, in *api.AdminCreateUserInput, attribute string) er
 			return fault.NoEmailForDelivery()
 		case m == notice.SMS && !has(pool.PhoneNumber):
 			return fault.NoPhoneForDelivery()
-		case m == notice.SMS && p.Sms == nil:
+		case m == notice.SMS && !p.SendsSMS():
 			return fault.NoSmsConfiguration()
 		}
 	}
@@ -449,7 +449,7 @@ func (u *Users) invitations(c *dispatch.Call, in *api.AdminCreateUserInput, r *u
 			attribute = pool.PhoneNumber
 		}
 		to := r.Attributes[attribute]
-		if to == "" || m == notice.SMS && c.Pool.Sms == nil {
+		if to == "" || m == notice.SMS && !c.Pool.SendsSMS() {
 			continue
 		}
 		msg, err := u.Messages.Prepare(c, c.Pool, r, messages.Want{ID: u.Chance.UUID(), Source: notice.SourceAdminCreate,

@@ -105,6 +105,7 @@ var models = []model{
 	}},
 	{"AdminUpdateUserAttributes", "moves an alias and sends a code", everySetting, moving},
 	{"AdminUpdateUserAttributes", "runs a function for the code", both(everySetting, withHook("CustomMessage")), moving},
+	{"AdminUpdateUserAttributes", "leaves the code to a custom sender", both(everySetting, withSenders), moving},
 	{"AdminUpdateUserAttributes", "keeps the old address", both(everySetting, keepOriginal), func(w *world) string {
 		named(w)
 		want.Equal(w, w.update1("u", list("email=b@x.io")), "{}")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
+	"github.com/poolhouse/poolhouse/internal/adapter/vault"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/edge/wire"
@@ -44,6 +45,7 @@ type world struct {
 	sms      *recorder
 	hooks    *functions
 	messages *messages.Messages
+	keys     *vault.Keyring
 	decoys   *ops.Decoys
 	tokens   *tokens.Tokens
 	pool     *pool.Pool
@@ -111,6 +113,10 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	w := &world{T: t, store: s, clock: clock.NewFake(start), email: &recorder{}, sms: &recorder{}, hooks: &functions{}}
 	source := chance.System()
 	m := &messages.Messages{Store: s, Hooks: w.hooks, Email: w.email, SMS: w.sms, Clock: w.clock, Real: w.clock, Chance: source, Log: slog.New(slog.DiscardHandler)}
+	kek, err := seal.NewKEK([]byte("0123456789abcdef0123456789abcdef"))
+	want.NoError(t, err)
+	w.keys = &vault.Keyring{Ring: seal.NewRing(kek), Random: source}
+	m.Keys, m.Random = w.keys, source
 	w.messages = m
 	sealer, err := page.NewSealer([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
