@@ -192,6 +192,33 @@ func (s *Server) Advance(d time.Duration) time.Time {
 	return clock.Now
 }
 
+// Tokens are what a sign-in of a user ends with.
+type Tokens struct {
+	AccessToken  string
+	IDToken      string
+	RefreshToken string
+	ExpiresIn    int // seconds, of the access token
+}
+
+// Tokens signs a user in through an app client, without any proof of who the user is: the tokens, and what the server keeps of them,
+// are those of a sign-in. It fails the test for a user whom a sign-in would refuse or ask for a new password.
+func (s *Server) Tokens(pool, client, username string) Tokens {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]string{"pool": pool, "client": client, "username": username})
+	if err != nil {
+		s.t.Fatalf("ask for tokens of %q: %v", username, err)
+	}
+	var out struct {
+		AuthenticationResult struct {
+			AccessToken, IdToken, RefreshToken string
+			ExpiresIn                          int
+		}
+	}
+	s.ask(http.MethodPost, "/_poolhouse/tokens", string(body), &out)
+	r := out.AuthenticationResult
+	return Tokens{AccessToken: r.AccessToken, IDToken: r.IdToken, RefreshToken: r.RefreshToken, ExpiresIn: r.ExpiresIn}
+}
+
 func (s *Server) ask(method, path, body string, into any) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

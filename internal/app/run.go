@@ -30,6 +30,7 @@ func (a *App) Run(ctx context.Context, ready func() error) error {
 	work, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var worker sync.WaitGroup
 	worker.Go(func() { a.outbox.Run(work) })
+	worker.Go(func() { a.sweep.Run(work) })
 	if err := a.announce(ready); err != nil {
 		failures <- err
 		stop()

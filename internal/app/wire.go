@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +53,7 @@ type parts struct {
 	pages    *page.Sealer
 	decoys   *ops.Decoys
 	outbox   *jobs.Outbox
+	sweep    *jobs.Sweep
 	// receivers answers who decrypts codes at this server; nil when a key service elsewhere does.
 	receivers httpd.KeyService
 	server    *httpd.Server
@@ -151,6 +153,7 @@ func (a *App) wire(ctx context.Context) error {
 
 	a.outbox = jobs.NewOutbox(a.store, a.messages, a.clock, a.real, a.log)
 	a.messages.Wake = a.outbox.Wake
+	a.sweep = &jobs.Sweep{Store: a.store, Clock: a.clock, Log: a.log}
 
 	a.tokens = &tokens.Tokens{Store: a.store, Chance: a.chance, Clock: a.clock, Base: c.Issuer}
 	limits, err := limiter(&c.Limits, a.real)
@@ -190,9 +193,13 @@ func (a *App) edge() error {
 		Log: a.log, Ready: a.ready, RequestID: func() string { return a.chance.RequestIDAt(clock.Machine()) }, Now: clock.Machine,
 		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit},
 		CertFile: c.TLSCert, KeyFile: c.TLSKey,
+		Documents: a.tokens.Documents(a.log), IsDocument: tokens.DocumentPath,
+	}
+	if u, err := url.Parse(c.Issuer); err == nil && u.Host != "" {
+		a.server.AllowedHosts = append(slices.Clone(c.AllowHosts), u.Hostname())
 	}
 	if a.o.Dev {
-		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Log: a.log}).Handler()
+		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, Log: a.log}).Handler()
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -57,6 +58,8 @@ func secrets(t *testing.T, s *Store, letter string) place {
 				tx.Inbox().Add(&store.Delivered{ID: x.message(n), PoolID: x.p.ID, Medium: notice.Email, Subject: m("subject", n),
 					Body: secret.New(m("body", n)), Code: secret.New(m("code", n)), At: noon}),
 				tx.Keys().Create(&store.AccessKey{ID: fmt.Sprintf("key-%s%d", letter, n), Secret: secret.New(m("key", n)), Bearer: secret.New(m("bearer", n)), Created: noon}),
+				tx.SigningKeys().Add(&token.Key{PoolID: x.p.ID, ID: fmt.Sprintf("signing-%s%d", letter, n), Use: token.Use(fmt.Sprint(n)), State: token.Current,
+					Created: noon, Changed: noon, Material: []byte(m("signing", n))}),
 				tx.Settings().Put(fmt.Sprintf("setting-%s%d", letter, n), []byte(m("setting", n))),
 			)
 		}
@@ -153,6 +156,8 @@ func TestMovedCiphertext(t *testing.T) {
 				func(v store.View) error { _, err := v.Inbox().List("", a.p.ID, 10); return err }},
 			{"access key", "access_keys", "sealed", "id = $1 AND $2 <> ''", []any{"key-a0", "x"}, []any{"key-a1", "x"},
 				func(v store.View) error { _, err := v.Keys().Get("key-a1"); return err }},
+			{"signing key", "signing_keys", "sealed", "pool_id = $1 AND id = $2", []any{a.p.ID, "signing-a0"}, []any{a.p.ID, "signing-a1"},
+				func(v store.View) error { _, err := v.SigningKeys().Get("signing-a1"); return err }},
 			{"setting", "settings", "sealed", "name = $1 AND $2 <> ''", []any{"setting-a0", "x"}, []any{"setting-a1", "x"},
 				func(v store.View) error { _, err := v.Settings().Get("setting-a1"); return err }},
 		} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,18 @@ type Grants struct {
 	Groups    []string // names
 	Roles     []string // the ARNs of the groups that have one
 	Preferred string   // the role of the group that counts most, "" when there is none
+}
+
+// GrantsOf is what tokens say of a user's groups. The groups come in the order of their precedence, and so do the claims.
+func GrantsOf(groups []*user.Group) Grants {
+	g := Grants{Preferred: user.PreferredRole(groups)}
+	for _, x := range groups {
+		g.Groups = append(g.Groups, x.Name)
+		if x.RoleARN != nil && *x.RoleARN != "" && !slices.Contains(g.Roles, *x.RoleARN) {
+			g.Roles = append(g.Roles, *x.RoleARN)
+		}
+	}
+	return g
 }
 
 // Facts are what the claims of one answer are made from. The texts that nobody may guess are drawn before.
@@ -109,7 +122,7 @@ func (f *Facts) ID() Claims {
 	c.add("cognito:username", f.User.Username)
 	for _, name := range f.User.Names() {
 		switch name {
-		case pool.Email, pool.EmailVerified, pool.PhoneNumberVerified, pool.Identities:
+		case pool.Email, pool.EmailVerified, pool.PhoneNumberVerified:
 			continue
 		}
 		if value, ok := f.readable(name); ok {
@@ -119,10 +132,8 @@ func (f *Facts) ID() Claims {
 	f.origin(&c)
 	c.list("cognito:roles", f.Grants.Roles)
 	c.add("aud", f.Client.ID)
-	if value, ok := f.readable(pool.Identities); ok {
-		if list := identities(value); list != nil {
-			c.add("identities", list)
-		}
+	if list := f.User.Identities; len(list) > 0 && f.Client.Reads(&f.Pool.Settings, pool.Identities) {
+		c.add("identities", identities(list))
 	}
 	c.add("event_id", f.Family.EventID)
 	c.add("token_use", "id")
@@ -173,36 +184,25 @@ func typed(name, value string) any {
 	return value
 }
 
-// identities writes the stored list of a user's identities with every value but the issuer as a string, as tokens
-// have it (documented); nil for what is no such list.
-func identities(stored string) json.RawMessage {
-	var list []struct {
-		UserID       string          `json:"userId"`
-		ProviderName string          `json:"providerName"`
-		ProviderType string          `json:"providerType"`
-		Issuer       *string         `json:"issuer"`
-		Primary      json.RawMessage `json:"primary"`
-		DateCreated  json.RawMessage `json:"dateCreated"`
-	}
-	if json.Unmarshal([]byte(stored), &list) != nil || len(list) == 0 {
-		return nil
-	}
+// identities are the user's accounts at external providers with every value but the issuer as a string, as tokens have
+// them (documented).
+func identities(list []user.Identity) json.RawMessage {
 	b := []byte("[")
 	for i, x := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = AppendString(append(b, `{"userId":`...), x.UserID)
-		b = AppendString(append(b, `,"providerName":`...), x.ProviderName)
-		b = AppendString(append(b, `,"providerType":`...), x.ProviderType)
+		b = AppendString(append(b, `{"userId":`...), x.Value)
+		b = AppendString(append(b, `,"providerName":`...), x.Provider)
+		b = AppendString(append(b, `,"providerType":`...), x.Type)
 		b = append(b, `,"issuer":`...)
-		if x.Issuer == nil {
+		if x.Issuer == "" {
 			b = append(b, "null"...)
 		} else {
-			b = AppendString(b, *x.Issuer)
+			b = AppendString(b, x.Issuer)
 		}
-		b = AppendString(append(b, `,"primary":`...), strings.Trim(string(x.Primary), `"`))
-		b = AppendString(append(b, `,"dateCreated":`...), strings.Trim(string(x.DateCreated), `"`))
+		b = AppendString(append(b, `,"primary":`...), strconv.FormatBool(x.Primary))
+		b = AppendString(append(b, `,"dateCreated":`...), strconv.FormatInt(x.Created.UnixMilli(), 10))
 		b = append(b, '}')
 	}
 	return append(b, ']')

@@ -70,9 +70,10 @@ func loopbackName(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") && len(host) > len(".localhost")
 }
 
-// regionOfHost is the region in cognito-idp.<region>.amazonaws.com, "" for other hosts.
+// regionOfHost is the region in cognito-idp.<region>.amazonaws.com, or in that of issuers of type UPDATED, "" for other
+// hosts.
 func regionOfHost(host string) string {
-	region, ok := strings.CutPrefix(host, "cognito-idp.")
+	region, ok := strings.CutPrefix(strings.TrimPrefix(host, "issuer-"), "cognito-idp.")
 	if !ok {
 		return ""
 	}

@@ -57,6 +57,9 @@ type Server struct {
 	// signatures, where Verify demands any.
 	Keys        KeyService
 	KeyVerifier *authn.Verifier
+	// Documents answers the paths that IsDocument reports, to pages of every origin; nil: nothing does.
+	Documents  http.Handler
+	IsDocument func(path string) bool
 	// RequestID draws a UUID.
 	RequestID func() string
 	// Now is the real time with its monotonic reading, which nothing moves.
@@ -105,7 +108,7 @@ func or[T comparable](v *T, otherwise T) {
 	}
 }
 
-// Handler answers everything: operations, /healthz, /readyz and the console.
+// Handler answers everything: operations, /healthz, /readyz, the documents of issuers and the console.
 func (s *Server) Handler() http.Handler {
 	return &handler{Server: s, limits: s.Limits.orDefaults(), guard: newGuard(s)}
 }
@@ -132,6 +135,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.health(path == "/readyz")
 	case path == "/_poolhouse" || strings.HasPrefix(path, consolePath):
 		x.console()
+	case x.Documents != nil && x.IsDocument(path):
+		x.document()
 	case !wire.KnownPath(path):
 		x.refuse(http.StatusNotFound)
 	default:
@@ -231,6 +236,16 @@ func (x *exchange) console() {
 		if x.status == 0 {
 			x.status = http.StatusOK // the library sends that when a page writes nothing
 		}
+	}
+}
+
+// document hands over to what everybody may read.
+func (x *exchange) document() {
+	x.hangUp() // nobody reads a body
+	x.w.Header()["X-Amzn-Requestid"] = []string{x.id}
+	x.Documents.ServeHTTP(&watcher{exchange: x, ResponseWriter: x.w}, x.r)
+	if x.status == 0 {
+		x.status = http.StatusOK // the library sends that when nothing is written
 	}
 }
 

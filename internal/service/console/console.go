@@ -1,5 +1,5 @@
 // Package console is the operator's corner of the server, below /_poolhouse/. So far it belongs to development: the inbox,
-// where messages end that have no other sender, and the clock that can be moved.
+// where messages end that have no other sender, the clock that can be moved, and tokens without a sign-in.
 //
 // It shows codes in the clear and must not be mounted where users can reach it. Whether a request may come here at all
 // (host, origin) is decided at the edge.
@@ -24,6 +24,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 )
 
 const (
@@ -43,6 +44,8 @@ type Console struct {
 	Store store.Store
 	Clock *clock.Movable // the domain's clock
 	Log   *slog.Logger
+	// Tokens makes tokens without a sign-in.
+	Tokens *tokens.Tokens
 
 	moving sync.Mutex // one mover at a time, so that the stored offset is the one in force
 }
@@ -67,6 +70,7 @@ func (c *Console) Handler() (http.Handler, error) {
 	mux.HandleFunc("POST /_poolhouse/inbox/clear", c.clear) // a page's form cannot DELETE
 	mux.HandleFunc("GET /_poolhouse/clock", func(w http.ResponseWriter, _ *http.Request) { c.showClock(w) })
 	mux.HandleFunc("POST /_poolhouse/clock", c.moveClock)
+	mux.HandleFunc("POST /_poolhouse/tokens", c.issueTokens)
 	mux.HandleFunc("GET /_poolhouse/style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "style.css") })
 	return guarded(mux), nil
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"slices"
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
@@ -40,13 +41,7 @@ func (s *Self) Get(ctx context.Context, c *dispatch.Call, _ *api.GetUserInput) (
 
 // readable lists the attributes that the client of a call may read, sub first.
 func readable(c *dispatch.Call, r *user.Record) []api.AttributeType {
-	names := []string{}
-	for name := range r.Attributes {
-		if c.Client.Reads(&c.Pool.Settings, name) {
-			names = append(names, name)
-		}
-	}
-	return append([]api.AttributeType{{Name: pool.Sub, Value: &r.Sub}}, attributes(r, names)...)
+	return slices.DeleteFunc(attributes(r, nil), func(a api.AttributeType) bool { return !c.Client.Reads(&c.Pool.Settings, a.Name) })
 }
 
 // Delete removes the user who calls, with all that belongs to it. Neither the status of the user nor anything else

@@ -123,7 +123,11 @@ func (t *Tokens) Begin(tx store.Tx, s SignIn, d Draw) (*token.Facts, error) {
 	if err := tx.Families().Create(f); err != nil {
 		return nil, err
 	}
-	return &token.Facts{Issuer: t.Issuer(s.Pool), Pool: s.Pool, Client: s.Client, User: s.User, Family: f, Now: s.Now,
+	groups, err := tx.Groups().Of(s.Pool.ID, s.User.Sub)
+	if err != nil {
+		return nil, err
+	}
+	return &token.Facts{Issuer: t.Issuer(s.Pool), Pool: s.Pool, Client: s.Client, User: s.User, Family: f, Grants: token.GrantsOf(groups), Now: s.Now,
 		IDJti: d.idJti, AccessJti: d.accessJti}, nil
 }
 
@@ -177,6 +181,12 @@ func (t *Tokens) Issue(ctx context.Context, poolID, clientID, username string) (
 }
 
 func (t *Tokens) issue(ctx context.Context, poolID, clientID, username string) (*Set, *token.Family, error) {
+	switch {
+	case !pool.ValidID(poolID):
+		return nil, nil, fault.PoolNotFound(poolID)
+	case !pool.ValidClientID(clientID):
+		return nil, nil, fault.ClientNotFound(clientID)
+	}
 	s := SignIn{Origin: token.FromAPI, Scopes: []string{token.AdminScope}, Now: t.Clock.Now()}
 	err := t.Store.View(ctx, func(v store.View) (err error) {
 		if s.Pool, err = v.Pools().Get(poolID); err != nil {

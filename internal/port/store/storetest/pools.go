@@ -7,6 +7,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -137,6 +138,8 @@ func testPoolDelete(w *world) {
 				tx.Codes().Put(verify.Code{PoolID: id, Sub: u.Sub, Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)}),
 				tx.Tallies().Put(id, u.Sub, verify.ResendCode, spent),
 				tx.Tallies().Put(id, "nobody", verify.ResendCode, spent),
+				tx.Families().Create(family(id, u.Sub, "family")),
+				tx.SigningKeys().Add(signingKey(id, "key-"+id, token.ForAccess)),
 				tx.Outbox().Add(message("out-"+id, id, u.Sub, 0)),
 				tx.Inbox().Add(&store.Delivered{ID: "in-" + id, PoolID: id, Medium: notice.Email, At: noon}),
 				tx.Journal().Add(store.Entry{RequestID: "request-" + id, Time: noon, PoolID: id, Sub: u.Sub, Operation: "AdminCreateUser"}),
@@ -174,6 +177,8 @@ func testPoolDelete(w *world) {
 			"identity": func(v store.View) error { return second(v.Users().ByIdentity(id, identity("Google", "1").Key())) },
 			"tally":    func(v store.View) error { return spentBy(v, id, sub) },
 			"nobody":   func(v store.View) error { return spentBy(v, id, "nobody") },
+			"family":   func(v store.View) error { _, err := v.Families().Get(id, sub, "family"); return err },
+			"key":      func(v store.View) error { _, err := v.SigningKeys().Get("key-" + id); return err },
 			"message":  func(v store.View) error { _, err := v.Outbox().Get("out-" + id); return err },
 		} {
 			w.Run(id+"/"+what, func(t *testing.T) {

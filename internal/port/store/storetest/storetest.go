@@ -52,6 +52,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"codes", testCodes},
 		{"tallies", testTallies},
 		{"tallies/purge", testTalliesPurge},
+		{"families", testFamilies},
+		{"families/purge", testFamiliesPurge},
+		{"signing keys", testSigningKeys},
 		{"outbox", testOutbox},
 		{"inbox", testInbox},
 		{"journal", testJournal},
@@ -70,6 +73,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"parallel/join and delete", testJoinAndDelete},
 		{"parallel/one holder", testOneHolder},
 		{"parallel/one tally", testOneTally},
+		{"parallel/one key", testOneKey},
 		{"parallel/nothing lost", testNothingLost},
 		{"parallel/refusals stay alone", testRefusals},
 	} {

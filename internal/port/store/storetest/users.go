@@ -25,7 +25,7 @@ func testUserRecord(w *world) {
 		"custom:lines", "one\ntwo\ttab\u0001\u007f", "name", "\u00e9\u4e2d\U0001F642<&>", "custom:empty", "")
 	full.Status, full.Enabled = user.ForceChangePassword, false
 	full.Created, full.Modified, full.TemporarySince = after(1), after(2), after(3)
-	full.SignInAttribute = pool.Email
+	full.SignInAttribute, full.SMSOption = pool.Email, true
 	full.Pending = map[string]user.Pending{pool.Email: {Value: `new"@example.com`, Requested: after(4)}}
 	w.update(func(tx store.Tx) error { return tx.Users().Create(p, full) })
 	for _, u := range []*user.Record{plain, full} {
@@ -37,7 +37,7 @@ func testUserRecord(w *world) {
 	// Everything that can change, and back.
 	changed := full.Clone()
 	changed.Status, changed.Enabled, changed.Modified = user.Confirmed, true, after(9)
-	changed.TemporarySince, changed.Pending = plain.TemporarySince, nil
+	changed.TemporarySince, changed.Pending, changed.SMSOption = plain.TemporarySince, nil, false
 	for i, name := range []string{pool.Email, pool.PhoneNumber, "name", "given_name", "family_name", pool.PreferredUsername, "custom:x"} {
 		changed.Attributes[name] = strings.Repeat("x", i+1)
 	}
@@ -314,6 +314,7 @@ func testUserDelete(w *world) {
 				tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: p.ID, Sub: sub, Purpose: verify.Email, Plain: secret.New("1"), Created: noon, Expires: noon}),
 				tx.Tallies().Put(p.ID, sub, verify.ResendCode, spent),
+				tx.Families().Create(family(p.ID, sub, "family")),
 				tx.Outbox().Add(message("out-"+sub, p.ID, sub, 0)),
 			} {
 				if err != nil {
@@ -336,6 +337,7 @@ func testUserDelete(w *world) {
 	absent(w, bySub(p, u.Sub))
 	absent(w, func(v store.View) (*credential.Password, error) { return v.Passwords().Get(p.ID, u.Sub) })
 	absent(w, func(v store.View) (verify.Code, error) { return v.Codes().Get(p.ID, u.Sub, verify.Email) })
+	absent(w, func(v store.View) (any, error) { return v.Families().Get(p.ID, u.Sub, "family") })
 	absent(w, func(v store.View) (any, error) { return v.Outbox().Get("out-" + u.Sub) })
 	want.Equal(w, w.tally(p.ID, u.Sub, verify.ResendCode), verify.Tally{})
 	want.Equal(w, w.tally(p.ID, other.Sub, verify.ResendCode), spent)
@@ -343,7 +345,8 @@ func testUserDelete(w *world) {
 		_, err1 := v.Passwords().Get(p.ID, other.Sub)
 		_, err2 := v.Codes().Get(p.ID, other.Sub, verify.Email)
 		_, err3 := v.Outbox().Get("out-" + other.Sub)
-		return errors.Join(err1, err2, err3)
+		_, err4 := v.Families().Get(p.ID, other.Sub, "family")
+		return errors.Join(err1, err2, err3, err4)
 	})
 	w.refused(store.ErrNotFound, func(tx store.Tx) error { return tx.Users().Delete(p, u) })
 
