@@ -23,6 +23,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/edge/authn"
 	"github.com/poolhouse/poolhouse/internal/edge/httpd"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
@@ -52,7 +53,24 @@ func (onePool) View(_ context.Context, fn func(store.View) error) error { return
 
 type onePoolView struct{ store.View }
 
-func (onePoolView) Pools() store.PoolReader { return onePoolReader{} }
+func (onePoolView) Pools() store.PoolReader     { return onePoolReader{} }
+func (onePoolView) Clients() store.ClientReader { return oneClientReader{} }
+
+type oneClientReader struct{ store.ClientReader }
+
+func (oneClientReader) Get(poolID, id string) (*pool.Client, error) {
+	return &pool.Client{ID: id, PoolID: poolID}, nil
+}
+
+// holder is the subject of every access token here.
+const holder = "11111111-2222-70aa-3333-444444444444"
+
+// anyToken takes every text for an access token of the pool.
+type anyToken struct{}
+
+func (anyToken) Open(context.Context, secret.Text, time.Time) (*token.Access, error) {
+	return &token.Access{PoolID: poolID, ClientID: "client", Sub: holder}, nil
+}
 
 type onePoolReader struct{ store.PoolReader }
 
@@ -186,7 +204,7 @@ func newHouse(set ...func(*httpd.Server)) *house {
 	fixed := clock.NewFake(noon)
 	h.Server = &httpd.Server{
 		Pipeline: &dispatch.Pipeline{Registry: registry, Store: onePool{}, Clock: fixed, Account: "000000000000",
-			Settings: &dispatch.Settings{Store: onePool{}, Clock: fixed}, Log: log},
+			Settings: &dispatch.Settings{Store: onePool{}, Clock: fixed}, Tokens: anyToken{}, Log: log},
 		Verifier:  &authn.Verifier{Keys: keys{}, Now: func() time.Time { return noon }},
 		Region:    "us-east-1",
 		Log:       log,

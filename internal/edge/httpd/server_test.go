@@ -156,8 +156,8 @@ func TestWhoMayCall(t *testing.T) {
 		{"plain: a wrong bearer key", true, curl(list, "X-Amz-Target", "AWSCognitoIdentityProviderService.ListUserPools", "Authorization", "Bearer "+marker), "UnrecognizedClientException: The security token included in the request is invalid.", "", ""},
 		{"plain: nobody", true, curl(list, "X-Amz-Target", "AWSCognitoIdentityProviderService.ListUserPools"), "MissingAuthenticationTokenException: Missing Authentication Token", "", ""},
 		{"plain: nobody, unnamed", true, curl(update), "MissingAuthenticationTokenException: Missing Authentication Token", "", ""},
-		{"token operations need no signature", true, call{header: map[string]string{"Content-Type": aws11, "X-Amz-Target": "AWSCognitoIdentityProviderService.GetUser"}, body: `{"AccessToken":"x"}`}, "", "", "us-east-1"},
-		{"token operations ignore a signature", true, sdk("GetUser", `{"AccessToken":"x"}`, "Authorization", "AWS4-HMAC-SHA256 nonsense"), "", "", "us-east-1"},
+		{"token operations need no signature", true, call{header: map[string]string{"Content-Type": aws11, "X-Amz-Target": "AWSCognitoIdentityProviderService.GetUser"}, body: `{"AccessToken":"x"}`}, "", holder, "us-east-1"},
+		{"token operations ignore a signature", true, sdk("GetUser", `{"AccessToken":"x"}`, "Authorization", "AWS4-HMAC-SHA256 nonsense"), "", holder, "us-east-1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -498,4 +498,46 @@ func TestMetrics(t *testing.T) {
 		want.Contains(t, page, line)
 	}
 	want.True(t, !strings.Contains(page, "MARKER") && !strings.Contains(page, `status="0"`), "labels are ours:\n%s", page)
+}
+
+// TestDocuments sends what everybody may read to where it is made, whoever asks from wherever.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	documents := func(s *httpd.Server) {
+		s.IsDocument = func(path string) bool { return strings.HasSuffix(path, "/document") }
+		s.Documents = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			_, _ = w.Write([]byte(r.Method + " " + r.URL.Path))
+		})
+	}
+	for _, c := range []struct {
+		name string
+		call call
+		want int
+	}{
+		{"a program", call{method: http.MethodGet, url: "http://127.0.0.1:9229/pool/document"}, 200},
+		{"a page of another origin", call{method: http.MethodGet, url: "http://127.0.0.1:9229/pool/document", header: map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}}, 200},
+		{"with a body", call{method: http.MethodPost, url: "http://127.0.0.1:9229/pool/document", body: "{}"}, 200},
+		{"the second issuer host", call{method: http.MethodGet, url: "http://127.0.0.1:9229/pool/document", host: "issuer-cognito-idp.us-east-1.amazonaws.com"}, 200},
+		{"a host that is not ours", call{method: http.MethodGet, url: "http://127.0.0.1:9229/pool/document", host: "evil.example"}, 421},
+		{"another path", call{method: http.MethodGet, url: "http://127.0.0.1:9229/pool/documents"}, 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(verifying, documents)
+			got := h.send(t, c.call)
+			body := text(t, got)
+			want.Equal(t, got.StatusCode, c.want)
+			if c.want != 200 {
+				want.Equal(t, body, "")
+				return
+			}
+			want.Equal(t, body, c.call.method+" /pool/document")
+			want.Equal(t, got.Header.Get("Access-Control-Allow-Origin"), "*")
+			want.Equal(t, got.Header.Get("X-Amzn-Requestid"), requestID)
+			want.Equal(t, got.Header.Get("Connection"), map[bool]string{true: "close"}[c.call.body != ""])
+			want.Equal(t, len(h.ops.names()), 0)
+		})
+	}
+	want.Equal(t, newHouse().send(t, call{method: http.MethodGet, url: "http://127.0.0.1:9229/pool/document"}).StatusCode, 404)
 }
