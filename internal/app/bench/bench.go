@@ -12,13 +12,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
 
 // Options say what to measure.
@@ -86,7 +87,7 @@ func Run(ctx context.Context, o Options, progress io.Writer) (report *Report, er
 			return nil, err
 		}
 	}
-	m := &maker{host: o.Address, creds: o.Credentials}
+	m := &caller.Maker{Host: o.Address, Credentials: o.Credentials}
 	if o.Pool == "" {
 		fmt.Fprintf(progress, "making a pool with %d users\n", o.Users)
 		if o.Pool, err = makePool(ctx, m); err != nil {
@@ -123,7 +124,7 @@ func unknown(operation string) error {
 type target struct {
 	address string
 	pid     int
-	maker   *maker
+	maker   *caller.Maker
 	about   subject
 	users   int
 }
@@ -134,7 +135,7 @@ func (t *target) load(name string, connections int, next *atomic.Uint64) load {
 	about.run = strconv.FormatInt(time.Now().UnixNano(), 36)
 	request := func(to []byte, n uint64) []byte {
 		var space [3072]byte
-		return t.maker.append(to, name, body(space[:0], &about, n*2654435761%uint64(t.users), n))
+		return t.maker.Append(to, name, body(space[:0], &about, n*2654435761%uint64(t.users), n))
 	}
 	return load{address: t.address, connections: connections, request: request, next: next, cpu: cpuOf(t.pid)}
 }
@@ -234,7 +235,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-func makePool(ctx context.Context, m *maker) (id string, err error) {
+func makePool(ctx context.Context, m *caller.Maker) (id string, err error) {
 	body, err := call(ctx, m, "CreateUserPool", `{"PoolName":"bench","AutoVerifiedAttributes":["email"]}`)
 	if err != nil {
 		return "", err
@@ -246,11 +247,11 @@ func makePool(ctx context.Context, m *maker) (id string, err error) {
 	return out.UserPool.Id, nil
 }
 
-func makeUsers(ctx context.Context, m *maker, pool string, n int) error {
+func makeUsers(ctx context.Context, m *caller.Maker, pool string, n int) error {
 	var next atomic.Uint64
-	l := load{address: m.host, connections: 16, count: uint64(n), next: &next, request: func(to []byte, u uint64) []byte {
+	l := load{address: m.Host, connections: 16, count: uint64(n), next: &next, request: func(to []byte, u uint64) []byte {
 		var space [512]byte
-		return m.append(to, "AdminCreateUser", makeUser(space[:0], pool, u))
+		return m.Append(to, "AdminCreateUser", makeUser(space[:0], pool, u))
 	}}
 	got, err := l.run(ctx)
 	if err != nil {
@@ -263,28 +264,17 @@ func makeUsers(ctx context.Context, m *maker, pool string, n int) error {
 }
 
 // call sends one request over a connection of its own.
-func call(ctx context.Context, m *maker, operation, body string) ([]byte, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", m.host)
+func call(ctx context.Context, m *caller.Maker, operation, body string) ([]byte, error) {
+	line := (&caller.Caller{Endpoint: caller.Endpoint{Address: m.Host, Host: m.Host}, Maker: m}).Line()
+	defer line.Close()
+	reply, err := line.Do(ctx, operation, []byte(body))
 	if err != nil {
-		return nil, fmt.Errorf("connect to the server: %w", err)
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return nil, err
 	}
-	if _, err := c.Write(m.append(nil, operation, []byte(body))); err != nil {
-		return nil, fmt.Errorf("send %s: %w", operation, err)
+	if !reply.OK() {
+		return nil, fmt.Errorf("%s was refused: %d %s", operation, reply.Status, reply.Body)
 	}
-	r := reader{conn: c, buf: make([]byte, 0, 4096)}
-	status, reply, err := r.reply()
-	if err != nil {
-		return nil, fmt.Errorf("read the reply to %s: %w", operation, err)
-	}
-	if status != 200 {
-		return nil, fmt.Errorf("%s was refused: %d %s", operation, status, reply)
-	}
-	return slices.Clone(reply), nil
+	return slices.Clone(reply.Body), nil
 }
 
 // Print writes the report as a table.

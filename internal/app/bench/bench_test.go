@@ -111,7 +111,7 @@ func TestRun(t *testing.T) {
 		ended <- Ceiling(ctx, func(a string) error { announced <- a; return nil })
 	}()
 	const users = 20
-	report, err := Run(ctx, Options{Address: address, PID: os.Getpid(), Ceiling: <-announced, Credentials: Credentials{key.id, key.secret, "us-east-1"}, Users: users,
+	report, err := Run(ctx, Options{Address: address, PID: os.Getpid(), Ceiling: <-announced, Credentials: Credentials{ID: key.id, Secret: key.secret, Region: "us-east-1"}, Users: users,
 		Operations: Operations(), Connections: []int{2, 1}, Duration: 60 * time.Millisecond, Rounds: 2, WarmUp: 10 * time.Millisecond, Folder: t.TempDir()}, io.Discard)
 	want.NoError(t, err)
 	cancel()
@@ -161,28 +161,9 @@ func TestRunStopsWhenAsked(t *testing.T) {
 			cancel()
 		}
 	})
-	_, err := Run(ctx, Options{Address: address, Ceiling: address, Credentials: Credentials{key.id, key.secret, "us-east-1"}, Users: 1,
+	_, err := Run(ctx, Options{Address: address, Ceiling: address, Credentials: Credentials{ID: key.id, Secret: key.secret, Region: "us-east-1"}, Users: 1,
 		Operations: []string{"DescribeUserPool"}, Connections: []int{1}, Duration: time.Hour, Rounds: 1}, io.Discard)
 	want.Error(t, err, context.Canceled)
-}
-
-func TestContentLength(t *testing.T) {
-	t.Parallel()
-	for head, length := range map[string]int{
-		"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n":            12,
-		"HTTP/1.1 200 OK\r\ncontent-length:0\r\nServer: x\r\n": 0,
-		"HTTP/1.1 200 OK\r\nServer: x\r\n":                     -1,
-		"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n":            -1,
-		"HTTP/1.1 200 OK\r\nContent-Length: many\r\n":          -1,
-	} {
-		n, err := contentLength([]byte(head))
-		if length < 0 {
-			want.Error(t, err, nil)
-			continue
-		}
-		want.NoError(t, err)
-		want.Equal(t, n, length)
-	}
 }
 
 func TestParseStat(t *testing.T) {

@@ -3,14 +3,13 @@ package bench
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
 
 // A load is requests of one kind, sent over connections that stay open, each as soon as the last was answered.
@@ -156,7 +155,7 @@ func (p *pacer) wait() (begin, now time.Time) {
 // short the time or slow the machine.
 func (l *load) work(c net.Conn, out *outcome, pace pacer, from, until time.Time) error {
 	var request []byte
-	r := reader{conn: c, buf: make([]byte, 0, 64<<10)}
+	r := caller.NewReader(c)
 	for {
 		n := l.next.Add(1) - 1
 		if l.count > 0 && n >= l.count {
@@ -170,7 +169,7 @@ func (l *load) work(c net.Conn, out *outcome, pace pacer, from, until time.Time)
 		if _, err := c.Write(request); err != nil {
 			return fmt.Errorf("send a request: %w", err)
 		}
-		status, body, err := r.reply()
+		status, body, err := r.Reply()
 		if err != nil {
 			return fmt.Errorf("read a reply: %w", err)
 		}
@@ -187,81 +186,4 @@ func (l *load) work(c net.Conn, out *outcome, pace pacer, from, until time.Time)
 			}
 		}
 	}
-}
-
-// A reader reads HTTP/1.1 replies that state their length, and nothing more of HTTP.
-type reader struct {
-	conn net.Conn
-	buf  []byte
-}
-
-var (
-	headEnd      = []byte("\r\n\r\n")
-	lengthHeader = []byte("\r\ncontent-length:")
-)
-
-// reply reads one reply; the body is valid until the next call.
-func (r *reader) reply() (status int, body []byte, err error) {
-	r.buf = r.buf[:0]
-	end := -1
-	for end < 0 {
-		if err := r.more(); err != nil {
-			return 0, nil, err
-		}
-		end = bytes.Index(r.buf, headEnd)
-	}
-	head := r.buf[:end+2]
-	if len(head) < 12 {
-		return 0, nil, fmt.Errorf("a reply without a status: %q", head)
-	}
-	if status, err = strconv.Atoi(string(head[9:12])); err != nil {
-		return 0, nil, fmt.Errorf("a reply without a status: %q", head)
-	}
-	length, err := contentLength(head)
-	if err != nil {
-		return 0, nil, err
-	}
-	end += len(headEnd)
-	for len(r.buf) < end+length {
-		if err := r.more(); err != nil {
-			return 0, nil, err
-		}
-	}
-	if len(r.buf) > end+length {
-		return 0, nil, fmt.Errorf("a reply with %d bytes too many", len(r.buf)-end-length)
-	}
-	return status, r.buf[end:], nil
-}
-
-func (r *reader) more() error {
-	if len(r.buf) == cap(r.buf) {
-		r.buf = append(r.buf, 0)[:len(r.buf)]
-	}
-	n, err := r.conn.Read(r.buf[len(r.buf):cap(r.buf)])
-	r.buf = r.buf[:len(r.buf)+n]
-	if n > 0 {
-		return nil
-	}
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// contentLength finds the length in a head. It looks for the usual spelling first, which needs no copy.
-func contentLength(head []byte) (int, error) {
-	at := bytes.Index(head, []byte("\r\nContent-Length:"))
-	if at < 0 {
-		at = bytes.Index(bytes.ToLower(head), lengthHeader)
-	}
-	if at < 0 {
-		return 0, fmt.Errorf("a reply without Content-Length: %q", head)
-	}
-	rest := head[at+len(lengthHeader):]
-	line, _, _ := bytes.Cut(rest, []byte("\r\n"))
-	n, err := strconv.Atoi(string(bytes.TrimSpace(line)))
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("a reply with a bad Content-Length: %q", line)
-	}
-	return n, nil
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
 
 // A Program starts this program's commands as processes of their own.
@@ -188,7 +190,7 @@ func (p *Program) firstAnswer(ctx context.Context, at Place, creds Credentials, 
 	if err != nil {
 		return nil, 0, err
 	}
-	m := &maker{host: address, creds: creds}
+	m := &caller.Maker{Host: address, Credentials: creds}
 	begin := time.Now()
 	s, err := p.launch(ctx, at, address)
 	if err != nil {

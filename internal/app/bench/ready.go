@@ -121,7 +121,7 @@ func (t *target) each(ctx context.Context, n int, operation string, body func(to
 	var next atomic.Uint64
 	l := load{address: t.address, connections: min(n, 16), count: uint64(n), next: &next, request: func(to []byte, i uint64) []byte {
 		var space [1024]byte
-		return t.maker.append(to, operation, body(space[:0], i))
+		return t.maker.Append(to, operation, body(space[:0], i))
 	}}
 	got, err := l.run(ctx)
 	if err == nil && got.errors > 0 {

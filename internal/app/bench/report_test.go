@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
@@ -138,8 +139,8 @@ func TestPacedLoad(t *testing.T) {
 	key := oneKey{"AKIDEXAMPLE", "secret"}
 	var calls atomic.Int64
 	address := fakeServer(t, key, func(string, []byte) { calls.Add(1) })
-	creds := Credentials{key.id, key.secret, "us-east-1"}
-	to := target{address: address, maker: &maker{host: address, creds: creds}, about: subject{pool: "p"}, users: 1}
+	creds := Credentials{ID: key.id, Secret: key.secret, Region: "us-east-1"}
+	to := target{address: address, maker: &caller.Maker{Host: address, Credentials: creds}, about: subject{pool: "p"}, users: 1}
 	var next atomic.Uint64
 	l := to.load("DescribeUserPool", 4, &next)
 	l.duration, l.rate = 200*time.Millisecond, 100

@@ -1,20 +1,16 @@
 package bench
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"sync/atomic"
-	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
 
-// Credentials sign requests. Without a secret the requests carry a signature that parses and proves nothing, which a server in
-// dev mode takes.
-type Credentials struct{ ID, Secret, Region string }
+// Credentials sign requests; see caller.Credentials for the meaning of an empty secret.
+type Credentials = caller.Credentials
 
 // userName is the name of the n-th user that the tool makes.
 func userName(n uint64) string { return fmt.Sprintf("bench-%06d", n) }
@@ -150,83 +146,4 @@ func makeUser(to []byte, pool string, u uint64) []byte {
 	to = append(appendSteady(to), `{"Name":"email","Value":"`...)
 	to = append(to, userName(u)...)
 	return append(to, `@example.com"},{"Name":"email_verified","Value":"true"},{"Name":"nickname","Value":"jane"}]}`...)
-}
-
-// A maker makes the bytes of signed requests. It may be used by many goroutines.
-type maker struct {
-	host    string
-	creds   Credentials
-	present atomic.Pointer[stamp]
-}
-
-// stamp is what the signatures of one second share.
-type stamp struct {
-	second int64
-	date   string // 20260102T150405Z
-	scope  string
-	key    []byte
-}
-
-func (m *maker) stamp() *stamp {
-	now := time.Now().UTC()
-	s := m.present.Load()
-	if s != nil && s.second == now.Unix() {
-		return s
-	}
-	day := now.Format("20060102")
-	key := []byte("AWS4" + m.creds.Secret)
-	for _, part := range []string{day, m.creds.Region, "cognito-idp", "aws4_request"} {
-		key = mac(key, part)
-	}
-	s = &stamp{now.Unix(), now.Format("20060102T150405Z"), day + "/" + m.creds.Region + "/cognito-idp/aws4_request", key}
-	m.present.Store(s)
-	return s
-}
-
-func mac(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
-	return h.Sum(nil)
-}
-
-// append adds a whole request to the buffer.
-func (m *maker) append(to []byte, operation string, body []byte) []byte {
-	s := m.stamp()
-	to = append(to, "POST / HTTP/1.1\r\nHost: "...)
-	to = append(to, m.host...)
-	to = append(to, "\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Target: AWSCognitoIdentityProviderService."...)
-	to = append(to, operation...)
-	to = append(to, "\r\nX-Amz-Date: "...)
-	to = append(to, s.date...)
-	to = append(to, "\r\nAuthorization: AWS4-HMAC-SHA256 Credential="...)
-	to = append(to, m.creds.ID...)
-	to = append(to, '/')
-	to = append(to, s.scope...)
-	to = append(to, ", SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature="...)
-	to = m.sign(to, s, operation, body)
-	to = append(to, "\r\nContent-Length: "...)
-	to = strconv.AppendInt(to, int64(len(body)), 10)
-	to = append(to, "\r\n\r\n"...)
-	return append(to, body...)
-}
-
-// noSignature has the form of a signature.
-const noSignature = "0000000000000000000000000000000000000000000000000000000000000000"
-
-func (m *maker) sign(to []byte, s *stamp, operation string, body []byte) []byte {
-	if m.creds.Secret == "" {
-		return append(to, noSignature...)
-	}
-	payload := sha256.Sum256(body)
-	canonical := make([]byte, 0, 512)
-	canonical = append(canonical, "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:"...)
-	canonical = append(canonical, m.host...)
-	canonical = append(canonical, "\nx-amz-date:"...)
-	canonical = append(canonical, s.date...)
-	canonical = append(canonical, "\nx-amz-target:AWSCognitoIdentityProviderService."...)
-	canonical = append(canonical, operation...)
-	canonical = append(canonical, "\n\ncontent-type;host;x-amz-date;x-amz-target\n"...)
-	canonical = hex.AppendEncode(canonical, payload[:])
-	hash := sha256.Sum256(canonical)
-	return hex.AppendEncode(to, mac(s.key, "AWS4-HMAC-SHA256\n"+s.date+"\n"+s.scope+"\n"+hex.EncodeToString(hash[:])))
 }

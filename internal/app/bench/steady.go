@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
 
 // Steady is a mixed load for a long time: of ten requests four change attributes, three read a user, two look one up by e-mail and one
@@ -20,7 +22,7 @@ var mix = [...]string{"AdminUpdateUserAttributes", "AdminGetUser", "ListUsers", 
 
 // NewSteady makes a load on a server that does not verify signatures, about the users of a pool that Fill made.
 func NewSteady(s *Server, pool string, users, connections int) *Steady {
-	return &Steady{t: target{address: s.Address, pid: s.PID, maker: &maker{host: s.Address, creds: unverified}, about: subject{pool: pool}, users: users}, connections: connections}
+	return &Steady{t: target{address: s.Address, pid: s.PID, maker: &caller.Maker{Host: s.Address, Credentials: unverified}, about: subject{pool: pool}, users: users}, connections: connections}
 }
 
 // A Window is what was measured of a steady load for a while.
@@ -36,7 +38,7 @@ func (s *Steady) Run(ctx context.Context, duration time.Duration, rate float64) 
 	l := load{address: s.t.address, connections: s.connections, duration: duration, rate: rate, next: &s.next, request: func(to []byte, n uint64) []byte {
 		var space [1024]byte
 		name := mix[n%uint64(len(mix))]
-		return s.t.maker.append(to, name, operations[name].body(space[:0], &s.t.about, n*2654435761%uint64(s.t.users), n))
+		return s.t.maker.Append(to, name, operations[name].body(space[:0], &s.t.about, n*2654435761%uint64(s.t.users), n))
 	}}
 	got, err := l.run(ctx)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
 
 // SuiteOptions say what RunSuite measures and for how long.
@@ -220,7 +222,7 @@ func (r *runner) with(ctx context.Context, f filled, fn func(s *Server) error, a
 
 // on is what requests to a server on the database are about.
 func (f *filled) on(s *Server, creds Credentials) *target {
-	return &target{address: s.Address, pid: s.PID, maker: &maker{host: s.Address, creds: creds}, about: subject{pool: f.pool}, users: f.users}
+	return &target{address: s.Address, pid: s.PID, maker: &caller.Maker{Host: s.Address, Credentials: creds}, about: subject{pool: f.pool}, users: f.users}
 }
 
 // warmth is how many requests warm fills a server's caches with at most.
