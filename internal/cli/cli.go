@@ -42,6 +42,7 @@ type grammar struct {
 	Serve   serveCommand   `cmd:"" group:"servers" help:"Start a server for production."`
 	Keys    keysCommand    `cmd:"" group:"operate" help:"Make, list and delete the access keys that tools sign with."`
 	Journal journalCommand `cmd:"" group:"operate" help:"Show who changed what, and when."`
+	Users   usersCommand   `cmd:"" group:"operate" help:"List and show users, and change very many of them, at any cognito-idp endpoint."`
 	Doctor  doctorCommand  `cmd:"" group:"operate" help:"Look for what is wrong or unsafe in this installation."`
 	Config  configCommand  `cmd:"" group:"operate" help:"Show the settings that count, and where each comes from."`
 

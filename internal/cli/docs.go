@@ -205,7 +205,7 @@ func commandSection(b *strings.Builder, n *kong.Node) {
 		rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", strings.ToUpper(a.Name), cell(a.Help)))
 	}
 	for _, f := range n.Flags {
-		if settings[f.Name] {
+		if settings[f.Name] && f.Group != nil { // other flags may have the name of a setting
 			shared++
 			continue
 		}

@@ -66,6 +66,9 @@ const (
 	replyLimit   = 60 * time.Second
 )
 
+// ErrConnect says that there is no way to the endpoint.
+var ErrConnect = errors.New("no connection")
+
 // A Caller makes calls to one endpoint.
 type Caller struct {
 	Endpoint Endpoint
@@ -82,7 +85,7 @@ func (c *Caller) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: connectLimit}
 	conn, err := d.DialContext(ctx, "tcp", c.Endpoint.Address)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", c.Endpoint, err)
+		return nil, fmt.Errorf("%w to %s: %w", ErrConnect, c.Endpoint, err)
 	}
 	if !c.Endpoint.Secure {
 		return conn, nil
@@ -98,7 +101,7 @@ func (c *Caller) dial(ctx context.Context) (net.Conn, error) {
 	within, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	if err := secured.HandshakeContext(within); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to %s: %w", c.Endpoint, err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("%w to %s: %w", ErrConnect, c.Endpoint, err), conn.Close())
 	}
 	return secured, nil
 }
