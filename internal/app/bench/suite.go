@@ -48,6 +48,7 @@ type Suite struct {
 	AfterLoad  uint64        `json:"resident_after_load_bytes,omitempty"` // at rest, when all rows had been measured
 	Growth     []Growth      `json:"growth"`
 	Postgres   *Postgres     `json:"postgres,omitempty"`
+	Bulk       *Bulk         `json:"bulk,omitempty"`
 	ProgramMiB float64       `json:"program_mib"`
 }
 
@@ -98,7 +99,7 @@ func RunSuite(ctx context.Context, o SuiteOptions, progress io.Writer) (s *Suite
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	for _, step := range []func(context.Context) error{r.empty, r.fill, r.full, r.growth, r.rows, r.signed, r.postgres} {
+	for _, step := range []func(context.Context) error{r.empty, r.fill, r.full, r.growth, r.rows, r.bulk, r.signed, r.postgres} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

@@ -24,6 +24,7 @@ func (s *Suite) Files(name string) map[string]string {
 	s.head(&b)
 	s.goals(&b)
 	s.throughput(&b, plot)
+	s.bulk(&b)
 	s.growth(&b, plot)
 	s.rest(&b)
 	s.postgres(&b)
@@ -98,6 +99,9 @@ func (s *Suite) reached() []goal {
 		if row.Disk > 0 && row.Operation == "AdminUpdateUserAttributes" {
 			goals = append(goals, atLeast(row.Operation+", 1 connection: ratio to the bare disk", 0.45, row.DiskRatio))
 		}
+	}
+	if s.Bulk != nil {
+		goals = append(goals, below("bulk change of 100,000 users", bulkGoal, s.Bulk.seconds(), "%.1f s"))
 	}
 	if len(s.Growth) > 0 {
 		g := s.steepest()
@@ -185,6 +189,18 @@ func (s *Suite) throughput(b *strings.Builder, plot func(which, alt, svg string)
 		b.WriteString("With every signature made by the generator and verified by the server; the bare handler gets the same requests and verifies nothing:\n\n")
 		writeRows(b, s.Signed)
 	}
+}
+
+func (s *Suite) bulk(b *strings.Builder) {
+	if s.Bulk == nil {
+		return
+	}
+	fmt.Fprintf(b, "## Bulk change\n\n| users | connections | s | users/s | single requests/s | ratio |\n|--:|--:|--:|--:|--:|--:|\n")
+	single, ratio := "", ""
+	if s.Bulk.Single > 0 {
+		single, ratio = fmt.Sprintf("%.0f", s.Bulk.Single), fmt.Sprintf("**%.2f**", s.Bulk.Ratio)
+	}
+	fmt.Fprintf(b, "| %s | %d | %.1f | %.0f | %s | %s |\n\n", thousands(s.Bulk.Users), s.Bulk.Connections, s.Bulk.Elapsed.Seconds(), s.Bulk.Rate, single, ratio)
 }
 
 // base is the row with the fewest users of an operation.
@@ -292,6 +308,8 @@ func (s *Suite) method(b *strings.Builder) {
 - **Bare disk.** A loop that writes 1 KiB into space the file has had before and calls fdatasync, on the same disk, in turns with the server.
 - **Bare verifiers.** A loop on all cores that computes the verifiers of passwords and does nothing else, in turns with the operations that compute one.
 - **Tokens and codes.** Some thousand users are given tokens before; for VerifyUserAttribute each of them is sent a code before each round, which is at most as long as the codes last.
+- **Bulk change.** What `+"`poolhouse users update`"+` does, in the process of the load generator: one attribute of every user, listed in the same time, recorded in a state file with fsyncs.
+  The goal is for 100,000 users; other numbers are converted. The ratio is to AdminUpdateUserAttributes over as many connections, in the table above.
 - **Growth.** A database and a server for each number of users; all run, and take turns of %s. Before that, and before the rows, a request for each user (50,000 at most) fills the
   caches of a server that has just started.
 - **Start.** The median of %d starts on a database that exists, from before the process is made to the end of the answer to a first request (ListUserPools, or AdminGetUser where there are users), which is

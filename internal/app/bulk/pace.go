@@ -74,7 +74,7 @@ type pacer struct {
 	cutAt    time.Time
 	lastOK   time.Time
 	any      bool // whether a call was ever let through
-	refused  int // how many calls were one too many
+	refused  int  // how many calls were one too many
 }
 
 func newPacer() *pacer {
