@@ -159,8 +159,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, ignoreClosed(a.listener))
+	a.messages.Base = strings.TrimRight(cmp.Or(c.PublicURL, a.Endpoint()), "/")
 	if a.tokens.Base == "" {
-		a.tokens.Base = cmp.Or(c.PublicURL, a.Endpoint())
+		a.tokens.Base = a.messages.Base
 	}
 	a.tokens.Base = strings.TrimRight(a.tokens.Base, "/")
 	if c.MetricsListen != "" {

@@ -34,6 +34,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/service/console"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/jobs"
+	"github.com/poolhouse/poolhouse/internal/service/login"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
 	"github.com/poolhouse/poolhouse/internal/service/ops"
 	"github.com/poolhouse/poolhouse/internal/service/tokens"
@@ -208,6 +209,11 @@ func (a *App) edge() error {
 			a.server.Console = forHolder(secret.New(a.dev.Token), pages)
 		}
 	}
+	confirm, err := login.NewConfirm(a.pipeline, c.Region)
+	if err != nil {
+		return err
+	}
+	a.server.Confirm = confirm.Serve
 	if c.PublicURL != "" {
 		u, err := url.Parse(c.PublicURL)
 		if err != nil {

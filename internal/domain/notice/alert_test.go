@@ -65,7 +65,7 @@ func TestAlertTexts(t *testing.T) {
 		if mail.Subject == "" || sms.Subject != "" || mail.Body != sms.Body || len(sms.Body) > notice.MaxSMS || strings.Contains(mail.Body, notice.CodePlaceholder) {
 			t.Errorf("%s: %+v, %+v", source, mail, sms)
 		}
-		if !notice.IsAlert(source) || !notice.Complete(source, mail.Body) {
+		if !notice.IsAlert(source) || !notice.Complete(p, source, notice.Email, mail.Body) {
 			t.Errorf("%s is no complete alert", source)
 		}
 	}

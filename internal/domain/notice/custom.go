@@ -44,12 +44,13 @@ func CheckCustom(p *pool.Pool, source string, c Custom) error {
 		member string
 		value  *string
 		limit  int
-	}{{"smsMessage", c.SMS, MaxSMS}, {"emailMessage", c.EmailMessage, MaxEmail}, {"emailSubject", c.EmailSubject, MaxSubject}} {
+		medium Medium
+	}{{"smsMessage", c.SMS, MaxSMS, SMS}, {"emailMessage", c.EmailMessage, MaxEmail, Email}, {"emailSubject", c.EmailSubject, MaxSubject, Email}} {
 		switch {
 		case text.value == nil:
 		case tooLong(*text.value, text.limit):
 			return unrecognizable(fmt.Sprintf("%s is longer than %d characters", text.member, text.limit))
-		case text.value != c.EmailSubject && !Complete(source, *text.value):
+		case text.value != c.EmailSubject && !Complete(p, source, text.medium, *text.value):
 			return unrecognizable(text.member + " lacks a placeholder")
 		}
 	}

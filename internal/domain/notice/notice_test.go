@@ -40,6 +40,11 @@ func TestTemplateOf(t *testing.T) {
 			notice.Template{Body: "Your username is {username} and temporary password is {####}. "}},
 		{"e-mail", full, notice.SourceUpdateAttribute, notice.Email, notice.Template{Subject: "subject", Body: "mail {####}"}},
 		{"SMS", full, notice.SourceUpdateAttribute, notice.SMS, notice.Template{Body: "sms {####}"}},
+		{"link", full, notice.SourceSignUp, notice.Email, notice.Template{Subject: "link subject", Body: "{##link##}"}},
+		{"link again", full, notice.SourceResend, notice.Email, notice.Template{Subject: "link subject", Body: "{##link##}"}},
+		{"no link by SMS", full, notice.SourceSignUp, notice.SMS, notice.Template{Body: "sms {####}"}},
+		{"default link", &pool.Pool{Settings: pool.Settings{Templates: pool.Templates{DefaultEmailOption: "CONFIRM_WITH_LINK"}}}, notice.SourceSignUp, notice.Email,
+			notice.Template{Subject: "Your verification link", Body: "Please click the link below to verify your email address. {##Verify Email##} "}},
 		{"invitation", full, notice.SourceAdminCreate, notice.Email, notice.Template{Subject: "invite subject", Body: "invite mail"}},
 		{"invitation by SMS", full, notice.SourceAdminCreate, notice.SMS, notice.Template{Body: "invite sms"}},
 	} {
@@ -52,18 +57,56 @@ func TestTemplateOf(t *testing.T) {
 func TestRender(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		medium               notice.Medium
-		body, code, username string
-		want                 string
+		medium                     notice.Medium
+		body, code, username, link string
+		want                       string
 	}{
-		{notice.SMS, "{username}: {####}, again {####}", "914382", "jane", "jane: 914382, again 914382"},
-		{notice.Email, "<b>{####}</b> for {username}", `a<b>"c'&d`, "<i>", "<b>a&lt;b&gt;&#34;c&#39;&amp;d</b> for &lt;i&gt;"},
-		{notice.SMS, "{####} {username}", `a<b>&c`, "<i>", "a<b>&c <i>"},
-		{notice.Email, "{username} {####}", "{username}", "{####}", "{####} {username}"},
-		{notice.Email, "{#### } {Username}", "914382", "jane", "{#### } {Username}"},
+		{notice.SMS, "{username}: {####}, again {####}", "914382", "jane", "", "jane: 914382, again 914382"},
+		{notice.Email, "<b>{####}</b> for {username}", `a<b>"c'&d`, "<i>", "", "<b>a&lt;b&gt;&#34;c&#39;&amp;d</b> for &lt;i&gt;"},
+		{notice.SMS, "{####} {username}", `a<b>&c`, "<i>", "", "a<b>&c <i>"},
+		{notice.Email, "{username} {####}", "{username}", "{####}", "", "{####} {username}"},
+		{notice.Email, "{#### } {Username}", "914382", "jane", "", "{#### } {Username}"},
+		{notice.Email, "{##Go <b>there</b>##}, {##now##}: {username}", "914382", "{##x##}", "https://x.io/?a=1&b=%7B", `<a href="https://x.io/?a=1&amp;b=%7B">Go <b>there</b></a>, <a href="https://x.io/?a=1&amp;b=%7B">now</a>: {##x##}`},
+		{notice.Email, "{##Click Here##} {####}", "914382", "jane", "", "{##Click Here##} 914382"},
 	} {
-		if got := notice.Render(test.medium, test.body, test.code, test.username); got != test.want {
+		if got := notice.Render(test.medium, test.body, test.code, test.username, test.link); got != test.want {
 			t.Errorf("%s %q: got %q, want %q", test.medium, test.body, got, test.want)
+		}
+	}
+}
+
+// A link says whose it is so that nothing in a name can end it or be a placeholder.
+func TestLink(t *testing.T) {
+	t.Parallel()
+	m := &notice.Message{ClientID: "c", Username: `a&b="{##x##}"/+é`, Code: secret.New("012345")}
+	if got, want := notice.Link("https://id.x.io", m), "https://id.x.io/confirmUser/?client_id=c&confirmation_code=012345&user_name=a%26b%3D%22%7B%23%23x%23%23%7D%22%2F%2B%C3%A9"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	linked := &pool.Pool{Settings: pool.Settings{Templates: pool.Templates{DefaultEmailOption: "CONFIRM_WITH_LINK"}}}
+	for _, test := range []struct {
+		pool   *pool.Pool
+		source string
+		medium notice.Medium
+		body   string
+		want   bool
+	}{
+		{&pool.Pool{}, notice.SourceSignUp, notice.Email, "{####}", true},
+		{&pool.Pool{}, notice.SourceSignUp, notice.Email, "{##Here##}", false},
+		{linked, notice.SourceSignUp, notice.Email, "{##Here##}", true},
+		{linked, notice.SourceResend, notice.Email, "{##Here, please##}", true},
+		{linked, notice.SourceSignUp, notice.Email, "{####}", false},
+		{linked, notice.SourceSignUp, notice.Email, "{####} ##}", false},
+		{linked, notice.SourceSignUp, notice.SMS, "{####}", true},
+		{linked, notice.SourceUpdateAttribute, notice.Email, "{####}", true},
+		{linked, notice.SourceAdminCreate, notice.Email, "{####}", false},
+		{linked, notice.SourceAdminCreate, notice.Email, "{####} {username}", true},
+	} {
+		if got := notice.Complete(test.pool, test.source, test.medium, test.body); got != test.want {
+			t.Errorf("%+v: %v", test, got)
 		}
 	}
 }
@@ -186,10 +229,12 @@ func TestPlain(t *testing.T) {
 		"1 < 2 and 3 > 2":                                                "1 < 2 and 3 > 2",
 		"<3 you":                                                         "<3 you",
 		"open <b":                                                        "open <b",
-		"<!-- note -->x":                                                 "x",
-		"two\n  lines\t here":                                            "two lines here",
-		"<style>never ends":                                              "",
-		"":                                                               "",
+		`<a href="https://x.io/?a=1&amp;b=2">Verify</a> now`:             "Verify (https://x.io/?a=1&b=2) now",
+		`<a class="b" href="http://x.io">A</a><a href="javascript:x">B</a><a>C</a></a>`: "A (http://x.io)BC",
+		"<!-- note -->x":      "x",
+		"two\n  lines\t here": "two lines here",
+		"<style>never ends":   "",
+		"":                    "",
 	} {
 		if got := notice.Plain(body); got != want {
 			t.Errorf("%q: got %q, want %q", body, got, want)

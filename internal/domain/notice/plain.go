@@ -12,13 +12,20 @@ const breaks = " br p div tr li h1 h2 h3 h4 h5 h6 table ul ol blockquote hr "
 const hidden = " style script head title "
 
 // Plain is the text of an HTML body for readers without HTML: tags are dropped, entities decoded, white space
-// joined, blank lines kept to one. It is made for reading and is no sanitiser.
+// joined, blank lines kept to one. The address of a link follows its text. It is made for reading and is no sanitiser.
 func Plain(body string) string {
 	var out strings.Builder
+	target := ""
 	for rest := body; rest != ""; {
 		text, tag, closed := cutTag(rest)
 		out.WriteString(joinSpace(text))
 		name := tagName(tag)
+		if name == "a" {
+			if tag[0] == '/' && target != "" {
+				out.WriteString(" (" + target + ")")
+			}
+			target = address(tag)
+		}
 		if strings.Contains(breaks, " "+name+" ") && name != "" {
 			out.WriteByte('\n')
 		}
@@ -55,6 +62,16 @@ func tagName(tag string) string {
 		name = name[:i]
 	}
 	return strings.ToLower(name)
+}
+
+// address is the quoted web address in a link's tag, "" without one.
+func address(tag string) string {
+	_, rest, found := strings.Cut(tag, ` href="`)
+	target, _, closed := strings.Cut(rest, `"`)
+	if !found || !closed || !strings.HasPrefix(target, "https://") && !strings.HasPrefix(target, "http://") {
+		return ""
+	}
+	return joinSpace(target)
 }
 
 // behind returns what follows the end tag of the element, "" when it never ends. Names are ASCII, so that the

@@ -2,6 +2,8 @@ package notice
 
 import (
 	"html"
+	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -22,6 +24,9 @@ const (
 	DefaultVerificationSubject = "Your verification code"
 	DefaultInvitation          = "Your username is {username} and temporary password is {####}. "
 	DefaultInvitationSubject   = "Your temporary password"
+	// DefaultLink is unconfirmed; its subject is observed.
+	DefaultLink        = "Please click the link below to verify your email address. {##Verify Email##} "
+	DefaultLinkSubject = "Your verification link"
 )
 
 // Longest templates, in characters.
@@ -34,9 +39,8 @@ const (
 // Template is a message before its placeholders are filled. An SMS has no subject.
 type Template struct{ Subject, Body string }
 
-// TemplateOf is the pool's template for a message. The invitation has one of its own; every other source uses the
-// verification template. A pool that prefers verification by link gets the code form all the same: a link needs a
-// domain of the pool, and the real service sends a code as well as long as there is none.
+// TemplateOf is the pool's template for a message. The invitation has one of its own, and so has the e-mail of a sign-up
+// in a pool that prefers links; every other source uses the verification template.
 func TemplateOf(p *pool.Pool, source string, m Medium) Template {
 	invite, t := &p.AdminCreate, &p.Templates
 	switch {
@@ -48,6 +52,8 @@ func TemplateOf(p *pool.Pool, source string, m Medium) Template {
 		return Template{Subject: or(invite.InviteSubject, DefaultInvitationSubject), Body: or(invite.InviteEmail, DefaultInvitation)}
 	case m == SMS:
 		return Template{Body: or(t.Sms, DefaultVerification)}
+	case ByLink(p, source, m):
+		return Template{Subject: or(t.EmailSubjectByLink, DefaultLinkSubject), Body: or(t.EmailMessageByLink, DefaultLink)}
 	}
 	return Template{Subject: or(t.EmailSubject, DefaultVerificationSubject), Body: or(t.EmailMessage, DefaultVerification)}
 }
@@ -59,18 +65,42 @@ func or(given *string, otherwise string) string {
 	return *given
 }
 
-// Complete reports whether a body has the placeholders that its source needs: the code, and for invitations the
-// user name too. Of an incomplete template nothing is delivered. An alert carries no code.
-func Complete(source, body string) bool {
-	if IsAlert(source) {
+// ByLink reports whether a message carries a link in the place of a code: the e-mail of a sign-up can. Whatever else is
+// verified needs a code, since there is no page that takes it.
+func ByLink(p *pool.Pool, source string, m Medium) bool {
+	return p.Templates.DefaultEmailOption == pool.ConfirmWithLink && m == Email && (source == SourceSignUp || source == SourceResend)
+}
+
+// Complete reports whether a body has the placeholders that its message needs: the code or the link, and for invitations
+// the user name too. Of an incomplete template nothing is delivered. An alert carries no code.
+func Complete(p *pool.Pool, source string, m Medium, body string) bool {
+	switch {
+	case IsAlert(source):
 		return true
+	case ByLink(p, source, m):
+		return links.MatchString(body)
 	}
 	return strings.Contains(body, CodePlaceholder) && (source != SourceAdminCreate || strings.Contains(body, UsernamePlaceholder))
 }
 
-// Render fills the placeholders of a body. E-mails are HTML: there the user name and the code, which may be a
-// temporary password, are escaped. Subjects have no placeholders and are sent as they are.
-func Render(m Medium, body, code, username string) string {
+// links are the placeholders of links: what stands between the marks is the text of the link.
+var links = regexp.MustCompile(`\{##([^#{}]+)##\}`)
+
+// Link is the address of the page that confirms the sign-up of a message; base is the server's address as users reach it.
+func Link(base string, m *Message) string {
+	return base + "/confirmUser/?" + url.Values{"client_id": {m.ClientID}, "user_name": {m.Username}, "confirmation_code": {m.Code.Reveal()}}.Encode()
+}
+
+// Render fills the placeholders of a body: with the code and the user name, and where link is not "" with links to it.
+// E-mails are HTML: there the user name and the code, which may be a temporary password, are escaped. Subjects have no
+// placeholders and are sent as they are.
+func Render(m Medium, body, code, username, link string) string {
+	if link != "" {
+		// The address is escaped so that none of its parts can be a placeholder.
+		body = links.ReplaceAllStringFunc(body, func(placeholder string) string {
+			return `<a href="` + html.EscapeString(link) + `">` + placeholder[len("{##"):len(placeholder)-len("##}")] + "</a>"
+		})
+	}
 	if m == Email {
 		code, username = html.EscapeString(code), html.EscapeString(username)
 	}

@@ -60,6 +60,9 @@ type Server struct {
 	// Documents answers the paths that IsDocument reports, to pages of every origin; nil: nothing does.
 	Documents  http.Handler
 	IsDocument func(path string) bool
+	// Confirm answers the links in the e-mails of sign-ups, nil: nothing does. requestID and source are those of the
+	// request that the page makes in the user's name.
+	Confirm func(w http.ResponseWriter, r *http.Request, requestID, source string)
 	// RequestID draws a UUID.
 	RequestID func() string
 	// Now is the real time with its monotonic reading, which nothing moves.
@@ -108,7 +111,7 @@ func or[T comparable](v *T, otherwise T) {
 	}
 }
 
-// Handler answers everything: operations, /healthz, /readyz, the documents of issuers and the console.
+// Handler answers everything: operations, /healthz, /readyz, the documents of issuers, confirmation links and the console.
 func (s *Server) Handler() http.Handler {
 	return &handler{Server: s, limits: s.Limits.orDefaults(), guard: newGuard(s)}
 }
@@ -137,6 +140,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.console()
 	case x.Documents != nil && x.IsDocument(path):
 		x.document()
+	case h.Confirm != nil && (path == "/confirmUser" || path == "/confirmUser/"):
+		x.confirm()
 	case !wire.KnownPath(path):
 		x.refuse(http.StatusNotFound)
 	default:
@@ -246,6 +251,16 @@ func (x *exchange) document() {
 	x.Documents.ServeHTTP(&watcher{exchange: x, ResponseWriter: x.w}, x.r)
 	if x.status == 0 {
 		x.status = http.StatusOK // the library sends that when nothing is written
+	}
+}
+
+// confirm hands over to the page behind the links of sign-ups. Users come to it from other sites, such as that of their
+// mail: the code in the link is what proves them.
+func (x *exchange) confirm() {
+	x.hangUp() // nobody reads a body
+	x.Confirm(&watcher{exchange: x, ResponseWriter: x.w}, x.r, x.id, x.source)
+	if x.status == 0 {
+		x.status = http.StatusOK // the library sends that when a page writes nothing
 	}
 }
 

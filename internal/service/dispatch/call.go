@@ -32,6 +32,8 @@ type Call struct {
 	// Token is the access token that the request carried: its signature, age and scope are verified. Whether it is
 	// revoked and whose it is now, the operation reads in its own transaction.
 	Token *token.Access
+	// Hosted says that a page of this server makes the call, which needs no secret of the client.
+	Hosted bool
 	// CustomIDs allows LocalStack's _custom_id_ tag and client name prefix.
 	CustomIDs bool
 	// CustomID is the id that the name of a client asked for, "" when it asked for none. The name in the input is then

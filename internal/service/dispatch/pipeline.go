@@ -40,6 +40,7 @@ type Request struct {
 	Region    string
 	Source    string // network address of the caller
 	UserAgent string
+	Hosted    bool // a page of this server asks, see Call.Hosted
 	Inbound   Inbound
 }
 
@@ -101,7 +102,7 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 	reply.Spec = spec
 	h, built := p.Registry.handlers[spec.Name]
 	c := Call{RequestID: r.ID, Spec: spec, Now: reply.At, Region: r.Region, Account: p.Account, Source: r.Source,
-		UserAgent: r.UserAgent, CustomIDs: p.CustomIDs}
+		UserAgent: r.UserAgent, Hosted: r.Hosted, CustomIDs: p.CustomIDs}
 	var err error
 	if spec.Auth == api.IAM {
 		if c.Caller, err = r.Inbound.Authenticate(ctx, spec); err != nil {

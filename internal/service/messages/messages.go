@@ -67,6 +67,8 @@ type Messages struct {
 	Real   clock.Clock // leases and tries go by it; nobody moves it
 	Chance io.Reader   // draws the jitter between tries
 	Log    *slog.Logger
+	// Base is the address at which users reach this server, without a slash at its end: links in messages begin with it.
+	Base string
 	// Wake tells the worker that there is something to deliver; it must not block.
 	Wake    func()
 	Observe Observer
@@ -124,7 +126,7 @@ func (m *Messages) Prepare(c *dispatch.Call, p *pool.Pool, r *user.Record, w Wan
 		}
 		return msg, nil
 	}
-	if !fill(msg, r, notice.TemplateOf(p, msg.Source, msg.Medium)) {
+	if !m.fill(p, msg, r, notice.TemplateOf(p, msg.Source, msg.Medium)) {
 		return nil, nil
 	}
 	if !w.Later && m.attempts(c, msg) {
@@ -144,14 +146,18 @@ func (m *Messages) attempts(c *dispatch.Call, msg *notice.Message) bool {
 }
 
 // fill makes a message ready, unless the template lacks what the message is for. A custom sender needs no text.
-func fill(msg *notice.Message, r *user.Record, t notice.Template) bool {
-	complete := notice.Complete(msg.Source, t.Body)
+func (m *Messages) fill(p *pool.Pool, msg *notice.Message, r *user.Record, t notice.Template) bool {
+	complete := notice.Complete(p, msg.Source, msg.Medium, t.Body)
 	if !complete && msg.Sender == "" {
 		return false
 	}
 	if complete {
+		link := ""
+		if notice.ByLink(p, msg.Source, msg.Medium) {
+			link = notice.Link(m.Base, msg)
+		}
 		msg.Subject = t.Subject
-		msg.Body = secret.New(notice.Render(msg.Medium, t.Body, msg.Code.Reveal(), notice.Addressee(r)))
+		msg.Body = secret.New(notice.Render(msg.Medium, t.Body, msg.Code.Reveal(), notice.Addressee(r), link))
 	}
 	msg.State, msg.Metadata = notice.Ready, nil
 	return true
@@ -305,7 +311,7 @@ func (m *Messages) compose(ctx context.Context, p *pool.Pool, r *user.Record, ms
 		}
 		template = custom.Over(template, msg.Medium)
 	}
-	if !fill(msg, r, template) {
+	if !m.fill(p, msg, r, template) {
 		m.bury(ctx, msg, errors.New("the template lacks a placeholder"))
 	}
 	return nil

@@ -390,6 +390,55 @@ func TestNoAttempt(t *testing.T) {
 	same(t, "wake-ups", 1, w.woken)
 }
 
+// What an operation leaves for later, the request neither composes nor delivers, and the worker may have it at once.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	for name, hook := range map[string][]string{"ready": nil, "composed by a function": {"CustomMessage"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := senders(open(t, hooked(hook...)))
+			var m *notice.Message
+			asked := w.want("m", "email", notice.SourceUpdateAttribute)
+			asked.Later = true
+			w.update(func(tx store.Tx) (err error) {
+				if m, err = w.Prepare(w.call(updates), w.pool, w.jane, asked); err != nil {
+					return err
+				}
+				return w.Post(tx, m)
+			})
+			w.Leave(m, nil)
+			same(t, "mails", 0, len(w.email.Sent()))
+			same(t, "functions", 0, len(w.hooks.Sources()))
+			same(t, "wake-ups", 1, w.woken)
+			row := w.row("m")
+			if row.NextTry.After(w.real.Now()) {
+				t.Errorf("row %+v, want it due", row)
+			}
+			if err := w.Deliver(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "mails", 1, len(w.email.Sent()))
+		})
+	}
+	t.Run("inbox", func(t *testing.T) {
+		t.Parallel()
+		w := open(t)
+		var m *notice.Message
+		asked := w.want("m", "email", notice.SourceUpdateAttribute)
+		asked.Later = true
+		w.update(func(tx store.Tx) (err error) {
+			if m, err = w.Prepare(w.call(updates), w.pool, w.jane, asked); err != nil {
+				return err
+			}
+			return w.Post(tx, m)
+		})
+		w.Leave(m)
+		same(t, "messages in the inbox", 1, len(w.inbox()))
+		same(t, "wake-ups", 0, w.woken)
+		same(t, "state", notice.Sent, m.State)
+	})
+}
+
 // A client that goes away while the function runs leaves the message to the worker.
 func TestClientGone(t *testing.T) {
 	t.Parallel()

@@ -218,7 +218,7 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 		if flag != "" {
 			names = append(names, flag)
 		}
-		if err := try.succeed(); err != nil {
+		if err := try.forget(); err != nil {
 			return err
 		}
 		after = next

@@ -19,6 +19,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
@@ -718,6 +719,62 @@ func TestAdminConfirmSignUp(t *testing.T) {
 			_, err := v.Codes().Matches(u.PoolID, u.Sub, verify.SignUp, secret.New(right))
 			want.Error(w, err, store.ErrNotFound)
 			return nil
+		})
+	})
+}
+
+// A pool that prefers links sends one in the e-mail of a sign-up, and codes by SMS and for everything else.
+func TestSignUpByLink(t *testing.T) {
+	t.Parallel()
+	linked := func(s *pool.Settings) { s.Templates.DefaultEmailOption = pool.ConfirmWithLink }
+	t.Run("default template", func(t *testing.T) {
+		t.Parallel()
+		onBoth(t, both(openPool, phoneToo, linked), func(w *world) {
+			c := w.client(func(c *pool.Client) { c.Secrets = []pool.ClientSecret{{Value: secret.New("s")}} })
+			want.Contains(w, w.public("SignUp", "jane+é", goodPassword+`,"UserAttributes":`+list("email=n@x.io")+","+secretHash("s", "jane+é", c.ID)), `"n***@x***"`)
+			m := w.email.got[0]
+			want.Equal(w, m.Subject, "Your verification link")
+			want.Equal(w, m.Body.Reveal(), `Please click the link below to verify your email address. <a href="https://id.example.com/confirmUser/?client_id=`+c.ID+
+				`&amp;confirmation_code=`+m.Code.Reveal()+`&amp;user_name=jane%2B%C3%A9">Verify Email</a> `)
+			want.Contains(w, w.public("ResendConfirmationCode", "jane+é", secretHash("s", "jane+é", c.ID)), `"n***@x***"`)
+			again := w.email.got[1]
+			want.Contains(w, again.Body.Reveal(), `confirmation_code=`+again.Code.Reveal()+`&amp;`)
+
+			// The page behind the link needs no secret of the client; nobody else gets by without.
+			body := w.body("jane+é", code(again.Code.Reveal()))
+			_, reply := w.request("ConfirmSignUp", body)
+			want.Contains(w, w.text(reply), "SECRET_HASH was not received")
+			reply = w.pipeline.Serve(w.Context(), &dispatch.Request{ID: chance.System().RequestID(), Operation: "ConfirmSignUp", Region: "us-east-1", Hosted: true, Inbound: inbound{body}})
+			want.Equal(w, w.text(reply), "{}")
+			want.Equal(w, w.byName("jane+é").Status, user.Confirmed)
+
+			w.email.got = nil
+			want.Equal(w, w.update1("jane+é", list("email=m@x.io")), "{}")
+			want.Equal(w, w.email.got[0].Body.Reveal(), "Your verification code is "+w.code()+". ")
+			want.Contains(w, w.public("SignUp", "john", goodPassword+`,"UserAttributes":`+list("phone_number=+1555")+","+secretHash("s", "john", c.ID)), `"SMS"`)
+			want.Equal(w, w.sms.got[0].Body.Reveal(), "Your verification code is "+w.sms.got[0].Code.Reveal()+". ")
+		})
+	})
+	t.Run("texts of the pool and of a function", func(t *testing.T) {
+		t.Parallel()
+		onBoth(t, both(openPool, linked, withHook("CustomMessage"), func(s *pool.Settings) {
+			s.Email.Account = pool.DeveloperSender
+			s.Templates.EmailMessageByLink, s.Templates.EmailSubjectByLink = str("<p>{##Here##}</p>"), str("Welcome")
+		}), func(w *world) {
+			w.client(nil)
+			answer := `{}`
+			w.hooks.answer = func(*trigger.Call) (json.RawMessage, error) { return json.RawMessage(answer), nil }
+			mail := goodPassword + `,"UserAttributes":` + list("email=n@x.io")
+			want.Contains(w, w.public("SignUp", "jane", mail), `"n***@x***"`)
+			want.Equal(w, w.email.got[0].Subject, "Welcome")
+			want.Contains(w, w.email.got[0].Body.Reveal(), `&amp;user_name=jane">Here</a></p>`)
+			answer = `{"emailMessage":"{##Click Here##}, please","emailSubject":"Hello"}`
+			want.Contains(w, w.public("ResendConfirmationCode", "jane", ""), `"n***@x***"`)
+			want.Equal(w, w.email.got[1].Subject, "Hello")
+			want.Contains(w, w.email.got[1].Body.Reveal(), `&amp;user_name=jane">Click Here</a>, please`)
+			answer = `{"emailMessage":"{####}"}`
+			want.Equal(w, w.public("ResendConfirmationCode", "jane", ""), "InvalidLambdaResponseException: Unrecognizable lambda output")
+			want.Equal(w, len(w.sent()), 2)
 		})
 	})
 }

@@ -117,6 +117,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	want.NoError(t, err)
 	w.keys = &vault.Keyring{Ring: seal.NewRing(kek), Random: source}
 	m.Keys, m.Random = w.keys, source
+	m.Base = "https://id.example.com"
 	w.messages = m
 	sealer, err := page.NewSealer([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
