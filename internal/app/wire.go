@@ -176,6 +176,8 @@ func (a *App) families() []dispatch.Family {
 		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Tags{Store: a.store},
+		&ops.Groups{Store: a.store, Pages: a.pages},
+		&ops.Identities{Store: a.store},
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},

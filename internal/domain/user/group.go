@@ -2,6 +2,7 @@ package user
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -46,6 +47,9 @@ func (s GroupSettings) Merge(given GroupSettings) GroupSettings {
 func ComparePrecedence(a, b *Group) int {
 	return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Name, b.Name))
 }
+
+// Place is a text that sorts like ComparePrecedence: where the group stands among a user's groups.
+func (g *Group) Place() string { return fmt.Sprintf("%010d:%s", g.rank(), g.Name) }
 
 func (g *Group) rank() int64 {
 	if g.Precedence == nil {

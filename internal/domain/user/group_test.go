@@ -2,6 +2,7 @@ package user
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/poolhouse/poolhouse/internal/testing/want"
@@ -31,6 +32,7 @@ func TestComparePrecedence(t *testing.T) {
 	t.Parallel()
 	list := []*Group{group("z", "", -1), group("b", "", 2147483647), group("B", "", 5), group("a", "", 5), group("y", "", 0), group("A", "", -1)}
 	slices.SortFunc(list, ComparePrecedence)
+	want.True(t, slices.IsSortedFunc(list, func(a, b *Group) int { return strings.Compare(a.Place(), b.Place()) }), "places sort alike")
 	var names []string
 	for _, g := range list {
 		names = append(names, g.Name)

@@ -277,6 +277,71 @@ func SessionInvalid() *Error {
 	return &Error{Code: NotAuthorizedException, Message: "Invalid session for the user."}
 }
 
+// GroupNotFound answers ResourceNotFoundException: Group not found. (unconfirmed)
+func GroupNotFound() *Error {
+	return &Error{Code: ResourceNotFoundException, Message: "Group not found."}
+}
+
+// GroupExists answers GroupExistsException: A group with the name already exists. (unconfirmed)
+func GroupExists() *Error {
+	return &Error{Code: GroupExistsException, Message: "A group with the name already exists."}
+}
+
+// TooManyGroups answers LimitExceededException: The number of groups in the user pool cannot exceed {limit}. (unconfirmed)
+func TooManyGroups(limit string) *Error {
+	return &Error{Code: LimitExceededException, Message: "The number of groups in the user pool cannot exceed " + limit + "."}
+}
+
+// TooManyGroupsOfUser answers InvalidParameterException: The number of groups of a user cannot exceed {limit}. (unconfirmed)
+func TooManyGroupsOfUser(limit string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The number of groups of a user cannot exceed " + limit + "."}
+}
+
+// SourceIsNative answers InvalidParameterException: Invalid SourceUser: Cognito users with a username/password may not be passed in as a SourceUser, only as a DestinationUser (observed)
+func SourceIsNative() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid SourceUser: Cognito users with a username/password may not be passed in as a SourceUser, only as a DestinationUser"}
+}
+
+// SourceHasProfile answers InvalidParameterException: Merging is not currently supported, provide a SourceUser that has not been signed up in order to link (observed)
+func SourceHasProfile() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Merging is not currently supported, provide a SourceUser that has not been signed up in order to link"}
+}
+
+// SourceIsLinked answers InvalidParameterException: SourceUser is already linked to DestinationUser (unconfirmed)
+func SourceIsLinked() *Error {
+	return &Error{Code: InvalidParameterException, Message: "SourceUser is already linked to DestinationUser"}
+}
+
+// SourceIsLinkedElsewhere answers AliasExistsException: SourceUser is already linked to another user (unconfirmed)
+func SourceIsLinkedElsewhere() *Error {
+	return &Error{Code: AliasExistsException, Message: "SourceUser is already linked to another user"}
+}
+
+// IncompleteIdentity answers InvalidParameterException: Invalid {member}: {part} must not be empty (unconfirmed)
+func IncompleteIdentity(member, part string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid " + member + ": " + part + " must not be empty"}
+}
+
+// LongIdentity answers InvalidParameterException: Invalid {member}: {part} cannot be longer than {limit} characters (unconfirmed)
+func LongIdentity(member, part, limit string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid " + member + ": " + part + " cannot be longer than " + limit + " characters"}
+}
+
+// NotTheSubject answers InvalidParameterException: Invalid {member}: ProviderAttributeName must be Cognito_Subject (unconfirmed)
+func NotTheSubject(member string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid " + member + ": ProviderAttributeName must be Cognito_Subject"}
+}
+
+// TooManyLinks answers LimitExceededException: The number of identities linked to a user cannot exceed {limit}. (unconfirmed)
+func TooManyLinks(limit string) *Error {
+	return &Error{Code: LimitExceededException, Message: "The number of identities linked to a user cannot exceed " + limit + "."}
+}
+
+// TooManyLinkAttributes answers LimitExceededException: The number of attributes by which users of a provider are linked cannot exceed {limit}. (unconfirmed)
+func TooManyLinkAttributes(limit string) *Error {
+	return &Error{Code: LimitExceededException, Message: "The number of attributes by which users of a provider are linked cannot exceed " + limit + "."}
+}
+
 // SubNotMutable answers InvalidParameterException: Cannot modify the non-mutable attribute sub (observed)
 func SubNotMutable() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Cannot modify the non-mutable attribute sub"}
@@ -923,6 +988,19 @@ func Catalogue() []Text {
 		{"CannotResend", "NotAuthorizedException", "observed", "Cannot resend codes. Auto verification not turned on."},
 		{"AliasHeld", "AliasExistsException", "observed", "An account with the {attribute} already exists."},
 		{"SessionInvalid", "NotAuthorizedException", "observed", "Invalid session for the user."},
+		{"GroupNotFound", "ResourceNotFoundException", "unconfirmed", "Group not found."},
+		{"GroupExists", "GroupExistsException", "unconfirmed", "A group with the name already exists."},
+		{"TooManyGroups", "LimitExceededException", "unconfirmed", "The number of groups in the user pool cannot exceed {limit}."},
+		{"TooManyGroupsOfUser", "InvalidParameterException", "unconfirmed", "The number of groups of a user cannot exceed {limit}."},
+		{"SourceIsNative", "InvalidParameterException", "observed", "Invalid SourceUser: Cognito users with a username/password may not be passed in as a SourceUser, only as a DestinationUser"},
+		{"SourceHasProfile", "InvalidParameterException", "observed", "Merging is not currently supported, provide a SourceUser that has not been signed up in order to link"},
+		{"SourceIsLinked", "InvalidParameterException", "unconfirmed", "SourceUser is already linked to DestinationUser"},
+		{"SourceIsLinkedElsewhere", "AliasExistsException", "unconfirmed", "SourceUser is already linked to another user"},
+		{"IncompleteIdentity", "InvalidParameterException", "unconfirmed", "Invalid {member}: {part} must not be empty"},
+		{"LongIdentity", "InvalidParameterException", "unconfirmed", "Invalid {member}: {part} cannot be longer than {limit} characters"},
+		{"NotTheSubject", "InvalidParameterException", "unconfirmed", "Invalid {member}: ProviderAttributeName must be Cognito_Subject"},
+		{"TooManyLinks", "LimitExceededException", "unconfirmed", "The number of identities linked to a user cannot exceed {limit}."},
+		{"TooManyLinkAttributes", "LimitExceededException", "unconfirmed", "The number of attributes by which users of a provider are linked cannot exceed {limit}."},
 		{"SubNotMutable", "InvalidParameterException", "observed", "Cannot modify the non-mutable attribute sub"},
 		{"AttributeLines", "InvalidParameterException", "observed", "{lines}"},
 		{"SchemaNotConformed", "InvalidParameterException", "observed", "Attributes did not conform to the schema: {list}"},

@@ -560,7 +560,7 @@ func shown(r *user.Record, only []string) *api.UserType {
 
 // attributes lists a user's attributes, sub first and the others by name; only limits them when it is not nil.
 func attributes(r *user.Record, only []string) []api.AttributeType {
-	list := make([]api.AttributeType, 0, len(r.Attributes)+1)
+	list := make([]api.AttributeType, 0, len(r.Attributes)+2)
 	if only == nil {
 		list = append(list, api.AttributeType{Name: pool.Sub, Value: &r.Sub})
 	}
@@ -568,6 +568,9 @@ func attributes(r *user.Record, only []string) []api.AttributeType {
 		if only == nil || slices.Contains(only, name) {
 			list = append(list, api.AttributeType{Name: name, Value: &value})
 		}
+	}
+	if text := r.IdentitiesText(); text != "" && (only == nil || slices.Contains(only, pool.Identities)) {
+		list = append(list, api.AttributeType{Name: pool.Identities, Value: &text})
 	}
 	rest := list
 	if only == nil {

@@ -63,6 +63,7 @@ var models = []model{
 		want.Equal(w, w.call("AdminSetUserPassword", strings.TrimSuffix(body, "}")+`,"Password":"Passw0rd!","Permanent":true}`), "{}")
 		want.Equal(w, w.update1("u", list("phone_number=+1555, email=b@x.io")), "{}")
 		w.access(w.byName("u"))
+		belonging(w)
 		return body
 	}},
 	{"AdminEnableUser", "", everySetting, func(w *world) string {
@@ -167,6 +168,7 @@ var models = []model{
 		want.Equal(w, w.call("AdminSetUserPassword", `{"UserPoolId":"$pool","Username":"u","Password":"Passw0rd!","Permanent":true}`), "{}")
 		want.Equal(w, w.update1("u", list("phone_number=+1555")), "{}")
 		w.access(w.byName("u"))
+		belonging(w)
 		return `{"UserPoolId":"$pool"}`
 	}},
 	{"ListUserPools", "", nil, func(*world) string { return `{"MaxResults":1}` }},
@@ -179,6 +181,29 @@ var models = []model{
 	{"TagResource", "", everySetting, tagged(`,"Tags":{"a":"2","c":"3"}`)},
 	{"UntagResource", "", everySetting, tagged(`,"TagKeys":["a"]`)},
 	{"ListTagsForResource", "", everySetting, tagged("")},
+	{"CreateGroup", "", everySetting, func(*world) string { return inGroup("g", everyGroupMember) }},
+	{"GetGroup", "", everySetting, grouped("")},
+	{"UpdateGroup", "", everySetting, grouped(`,"Description":"other","Precedence":0`)},
+	{"DeleteGroup", "", everySetting, grouped("")},
+	{"ListGroups", "", everySetting, func(w *world) string { grouped("")(w); return `{"UserPoolId":"$pool","Limit":1}` }},
+	{"ListUsersInGroup", "", everySetting, grouped(`,"Limit":1`)},
+	{"AdminAddUserToGroup", "", everySetting, func(w *world) string { grouped("")(w); w.addUser("v", nil); return memberOf("v", "g") }},
+	{"AdminRemoveUserFromGroup", "", everySetting, grouped(`,"Username":"u"`)},
+	{"AdminListGroupsForUser", "", everySetting, func(w *world) string { grouped("")(w); return `{"UserPoolId":"$pool","Username":"u","Limit":1}` }},
+	{"AdminLinkProviderForUser", "", everySetting, func(w *world) string {
+		named(w)
+		belonging(w)
+		return linking(native("u"), account("Okta", "email", "2"))
+	}},
+	{"AdminDisableProviderForUser", "takes an account", everySetting, func(w *world) string {
+		named(w)
+		belonging(w)
+		return disabling(google("1"))
+	}},
+	{"AdminDisableProviderForUser", "switches a password off", everySetting, func(w *world) string {
+		named(w)
+		return disabling(native("u"))
+	}},
 }
 
 // everySetting is a pool in which an update has most to do.
@@ -202,6 +227,27 @@ func moving(w *world) string {
 	named(w)
 	w.addUser("holder", map[string]string{"email": "b@x.io", "email_verified": "true"})
 	return `{"UserPoolId":"$pool","Username":"u","UserAttributes":` + list("email=b@x.io, email_verified=true, phone_number=+1556, custom:tier=gold") + `}`
+}
+
+// belonging puts the user u into a group and links an account to it.
+func belonging(w *world) {
+	want.Contains(w, w.call("CreateGroup", inGroup("g", everyGroupMember)), `"GroupName":"g"`)
+	want.Contains(w, w.call("CreateGroup", inGroup("h", "")), `"GroupName":"h"`)
+	for _, name := range []string{"g", "h"} {
+		want.Equal(w, w.call("AdminAddUserToGroup", memberOf("u", name)), "")
+	}
+	want.Equal(w, w.call("AdminLinkProviderForUser", linking(native("u"), google("1"))), "{}")
+}
+
+const everyGroupMember = `,"Description":"d","RoleArn":"` + roleARN + `","Precedence":7`
+
+// grouped is a body about the group g, in which u is.
+func grouped(members string) func(*world) string {
+	return func(w *world) string {
+		named(w)
+		belonging(w)
+		return inGroup("g", members)
+	}
 }
 
 func ofPool(members string) func(*world) string {

@@ -135,6 +135,8 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.Tags{Store: s},
 		&ops.Self{Store: s},
 		&ops.SignOut{Store: s},
+		&ops.Groups{Store: s, Pages: sealer},
+		&ops.Identities{Store: s},
 	} {
 		f.Register(reg)
 	}
