@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
@@ -150,6 +151,7 @@ func (c *Checker) Check(ctx context.Context, since time.Time) (map[int64]string,
 	committed := c.journal(v)
 	c.users(v)
 	c.names(v)
+	c.groups(v)
 	c.orphans(v)
 	c.inbox(v)
 	clear(c.changes)
@@ -282,6 +284,36 @@ func (c *Checker) names(v *view) {
 	}
 }
 
+// groups holds every group against what was acknowledged about it, and the table of accounts against the users' records.
+func (c *Checker) groups(v *view) {
+	for _, object := range slices.Sorted(maps.Keys(c.model)) {
+		name, ok := strings.CutPrefix(object, "group:")
+		if !ok {
+			continue
+		}
+		switch got, exists := v.groups[name]; {
+		case !exists:
+			c.violate("group %s was acknowledged and is gone", name)
+		case got != c.model[object]["description"]:
+			c.violate("group %s is described as %q and was acknowledged as %q", name, got, c.model[object]["description"])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.groups)) {
+		if c.model["group:"+name] == nil {
+			c.violate("group %s exists and was deleted, or never acknowledged", name)
+		}
+	}
+	rebuilt := map[string]string{}
+	for _, u := range v.users {
+		for _, value := range accounts(u.fields) {
+			rebuilt[value] = u.sub
+		}
+	}
+	if !maps.Equal(rebuilt, v.accounts) {
+		c.violate("the accounts by the records are %v, and by their table %v", rebuilt, v.accounts)
+	}
+}
+
 // orphans looks for what belongs to nobody.
 func (c *Checker) orphans(v *view) {
 	subs := map[string]bool{}
@@ -294,6 +326,11 @@ func (c *Checker) orphans(v *view) {
 	for sub := range v.passwords {
 		if !subs[sub] {
 			c.violate("a password belongs to %s, who does not exist", sub)
+		}
+	}
+	for sub, group := range v.members {
+		if _, exists := v.groups[group]; !exists || !subs[sub] {
+			c.violate("%s is in the group %s, and one of them does not exist", sub, group)
 		}
 	}
 	for sub := range v.codes {

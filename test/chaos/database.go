@@ -119,6 +119,9 @@ type view struct {
 	logins    map[string]string // "space key" to sub
 	codes     map[string]string // sub to target
 	passwords map[string]bool   // by sub
+	groups    map[string]string // descriptions by name
+	members   map[string]string // groups by sub
+	accounts  map[string]string // subs by subject of the account
 	inbox     map[string]int    // messages by recipient
 	journal   []entry
 }
@@ -149,7 +152,7 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
-	v = &view{users: map[string]record{}, logins: map[string]string{}, codes: map[string]string{}, passwords: map[string]bool{}, inbox: map[string]int{}}
+	v = &view{users: map[string]record{}, logins: map[string]string{}, codes: map[string]string{}, passwords: map[string]bool{}, groups: map[string]string{}, members: map[string]string{}, accounts: map[string]string{}, inbox: map[string]int{}}
 	var from int64
 	if !since.IsZero() {
 		from = since.Add(-journalSlack).UnixMilli()
@@ -160,17 +163,24 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		arg   any
 		each  func(scanner) error
 	}{
-		{`SELECT username, sub, status, enabled, attributes FROM users WHERE pool_id = $1`, pool, func(scan scanner) error {
-			var name, status, attributes string
+		{`SELECT username, sub, status, enabled, attributes, coalesce(external, '{}') FROM users WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var name, status, attributes, external string
 			var enabled int
 			u := record{fields: Object{}}
-			if err := scan(&name, &u.sub, &status, &enabled, &attributes); err != nil {
+			if err := scan(&name, &u.sub, &status, &enabled, &attributes, &external); err != nil {
+				return err
+			}
+			var stored struct{ Identities []struct{ Value string } }
+			if err := json.Unmarshal([]byte(external), &stored); err != nil {
 				return err
 			}
 			if err := json.Unmarshal([]byte(attributes), &u.fields); err != nil {
 				return err
 			}
 			u.fields[fieldSub], u.fields[fieldStatus], u.fields[fieldEnabled] = u.sub, status, strconv.FormatBool(enabled != 0)
+			for _, i := range stored.Identities {
+				u.fields[fieldAccount+i.Value] = linked
+			}
 			v.users[name] = u
 			return nil
 		}},
@@ -190,6 +200,24 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 			var sub string
 			err := scan(&sub)
 			v.passwords[sub] = true
+			return err
+		}},
+		{`SELECT name, coalesce(description, '') FROM user_groups WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var name, description string
+			err := scan(&name, &description)
+			v.groups[name] = description
+			return err
+		}},
+		{`SELECT sub, group_name FROM memberships WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var sub, group string
+			err := scan(&sub, &group)
+			v.members[sub] = group
+			return err
+		}},
+		{`SELECT identity_key, sub FROM identities WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var key, sub string
+			err := scan(&key, &sub)
+			v.accounts[key] = sub
 			return err
 		}},
 		{`SELECT recipient FROM inbox WHERE pool_id = $1`, pool, func(scan scanner) error {
@@ -216,6 +244,11 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		}
 		if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
 			return nil, err
+		}
+	}
+	for _, u := range v.users {
+		if group := v.members[u.sub]; group != "" {
+			u.fields[fieldGroup] = group
 		}
 	}
 	return v, nil

@@ -15,7 +15,7 @@ const (
 // Effect is what a successful call has done: it is in the load's log, and both the load and the checker apply it to their models.
 type Effect struct {
 	Kind   string            `json:"kind,omitempty"`
-	Object string            `json:"object,omitempty"` // "user:NAME", "tag:POOL:KEY", "client:POOL:ID", "pool:POOL"
+	Object string            `json:"object,omitempty"` // "user:NAME", "group:NAME", "tag:POOL:KEY", "client:POOL:ID", "pool:POOL"
 	Set    map[string]string `json:"set,omitempty"`    // "" removes a field
 	Mail   string            `json:"mail,omitempty"`   // address that gets a message, used once only
 
@@ -33,8 +33,13 @@ const (
 	fieldSub     = "sub"
 	fieldStatus  = "status"
 	fieldEnabled = "enabled"
-	fieldCode    = "code" // the address to which the code went that counts
+	fieldCode    = "code"     // the address to which the code went that counts
+	fieldGroup   = "group"    // that the user is in
+	fieldAccount = "account:" // with the subject of an account that is linked to the user
 )
+
+// linked is the value of a field for a linked account.
+const linked = "linked"
 
 // Object is the fields of a thing that exists.
 type Object map[string]string

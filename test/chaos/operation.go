@@ -35,9 +35,12 @@ type Call struct {
 const (
 	ownUsers   = 5 // users of a writer
 	ownClients = 3
-	taggers    = 2 // the first writers tag the shared pool
-	settlers   = 4 // the first writers own a pool each, whose settings they change
-	contested  = 6 // addresses that all writers take from each other
+	ownGroups  = 2 // that come and go
+	// ownAccounts is how many accounts are linked to a user.
+	ownAccounts = 3
+	taggers     = 2 // the first writers tag the shared pool
+	settlers    = 4 // the first writers own a pool each, whose settings they change
+	contested   = 6 // addresses that all writers take from each other
 )
 
 // Operations is the table.
@@ -60,6 +63,14 @@ func Operations() []Operation {
 		{"AdminDeleteUser", 1, deleteUser},
 		{"AdminGetUser", 5, getUser},
 		{"ListUsers", 2, listUsers},
+		{"CreateGroup", 2, createGroup},
+		{"UpdateGroup", 1, updateGroup},
+		{"DeleteGroup", 1, deleteGroup},
+		{"AdminAddUserToGroup", 3, joinGroup},
+		{"AdminRemoveUserFromGroup", 1, leaveGroup},
+		{"ListUsersInGroup", 1, listMembers},
+		{"AdminLinkProviderForUser", 2, linkAccount},
+		{"AdminDisableProviderForUser", 1, unlinkAccount},
 		{"TagResource", 1, tag},
 		{"UntagResource", 1, untag},
 		{"UpdateUserPool", 2, updatePool},
@@ -75,7 +86,7 @@ type attribute struct{ Name, Value string }
 func attributes(set map[string]string) []attribute {
 	var list []attribute
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		if name != fieldSub && name != fieldStatus && name != fieldEnabled && name != fieldCode {
+		if name != fieldSub && name != fieldStatus && name != fieldEnabled && name != fieldCode && name != fieldGroup && !strings.HasPrefix(name, fieldAccount) {
 			list = append(list, attribute{name, set[name]})
 		}
 	}
@@ -249,9 +260,16 @@ func getUser(w *Writer) (Call, bool) {
 		if err != nil {
 			return err
 		}
-		return differ(userName(object), expected, got)
+		return differ(userName(object), asShown(expected), got)
 	}
 	return c, ok
+}
+
+// asShown is a user as the API shows it: without the group.
+func asShown(o Object) Object {
+	o = maps.Clone(o)
+	delete(o, fieldGroup)
+	return o
 }
 
 func listUsers(w *Writer) (Call, bool) {
@@ -274,7 +292,7 @@ func listUsers(w *Writer) (Call, bool) {
 		if err != nil {
 			return err
 		}
-		return differ(userName(object), expected, got)
+		return differ(userName(object), asShown(expected), got)
 	}
 	return c, ok
 }
@@ -295,7 +313,17 @@ func readUser(answer []byte, member string) (Object, error) {
 	}
 	o := Object{fieldStatus: status, fieldEnabled: strconv.FormatBool(enabled)}
 	for _, a := range list {
-		o[a.Name] = a.Value
+		if a.Name != "identities" {
+			o[a.Name] = a.Value
+			continue
+		}
+		var accounts []struct{ UserID string }
+		if err := json.Unmarshal([]byte(a.Value), &accounts); err != nil {
+			return nil, fmt.Errorf("attribute identities: %w", err)
+		}
+		for _, account := range accounts {
+			o[fieldAccount+account.UserID] = linked
+		}
 	}
 	return o, nil
 }
@@ -327,6 +355,126 @@ func poolARN(pool string) string {
 // concurrent are the answers when many change the settings of one pool at a time: such changes exclude each other.
 func concurrent() []string {
 	return []string{"ConcurrentModificationException", "TooManyRequestsException"}
+}
+
+// home is the group of the writer that stays; others come and go without members.
+func (w *Writer) home() string { return "group:w" + strconv.Itoa(w.ID) + "g" }
+
+func groupName(object string) string { return strings.TrimPrefix(object, "group:") }
+
+// aboutGroup makes a call about a group of the writer.
+func (w *Writer) aboutGroup(object string, e Effect, input map[string]any) Call {
+	e.Object, e.Pool, e.Name = object, w.Pool, object
+	if input == nil {
+		input = map[string]any{}
+	}
+	input["UserPoolId"], input["GroupName"] = w.Pool, groupName(object)
+	return Call{Input: input, Effect: e}
+}
+
+func createGroup(w *Writer) (Call, bool) {
+	object, text := w.home(), w.unique("d")
+	if w.exists(object) || w.frozen[object] {
+		object = w.unique(w.home() + "x")
+		if len(w.objects(w.home()+"x")) >= ownGroups {
+			return Call{}, false
+		}
+	}
+	return w.aboutGroup(object, Effect{Kind: Create, Set: map[string]string{"description": text}}, map[string]any{"Description": text}), true
+}
+
+func updateGroup(w *Writer) (Call, bool) {
+	object, ok := w.draw(w.home())
+	text := w.unique("d")
+	return w.aboutGroup(object, Effect{Kind: Change, Set: map[string]string{"description": text}}, map[string]any{"Description": text}), ok
+}
+
+func deleteGroup(w *Writer) (Call, bool) {
+	object, ok := w.draw(w.home() + "x")
+	return w.aboutGroup(object, Effect{Kind: Destroy}, nil), ok
+}
+
+// joinGroup puts a user who is outside into the group that stays: only that changes anything, and is in the journal.
+func joinGroup(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	ok = ok && w.exists(w.home()) && w.model[object][fieldGroup] == ""
+	return w.about(object, Effect{Kind: Change, Set: map[string]string{fieldGroup: groupName(w.home())}}, map[string]any{"GroupName": groupName(w.home())}), ok
+}
+
+func leaveGroup(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	ok = ok && w.exists(w.home()) && w.model[object][fieldGroup] != ""
+	return w.about(object, Effect{Kind: Change, Set: map[string]string{fieldGroup: ""}}, map[string]any{"GroupName": groupName(w.home())}), ok
+}
+
+func listMembers(w *Writer) (Call, bool) {
+	var expected, unknown []string
+	for object, fields := range w.model {
+		name := userName(object)
+		switch {
+		case name == "":
+		case w.frozen[object]:
+			unknown = append(unknown, name)
+		case fields[fieldGroup] != "":
+			expected = append(expected, name)
+		}
+	}
+	slices.Sort(expected)
+	c := w.aboutGroup(w.home(), Effect{}, nil)
+	c.Check = func(answer []byte) error {
+		var list struct{ Users []struct{ Username string } }
+		if err := json.Unmarshal(answer, &list); err != nil {
+			return err
+		}
+		var got []string
+		for _, u := range list.Users {
+			if !slices.Contains(unknown, u.Username) {
+				got = append(got, u.Username)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, expected) {
+			return fmt.Errorf("group %s has %q, and should have %q", groupName(w.home()), got, expected)
+		}
+		return nil
+	}
+	return c, w.exists(w.home())
+}
+
+// account is an account at an external provider, or a user of the pool.
+func account(provider, value string) map[string]any {
+	return map[string]any{"ProviderName": provider, "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": value}
+}
+
+// accounts are what is linked to a user.
+func accounts(o Object) (list []string) {
+	for _, field := range slices.Sorted(maps.Keys(o)) {
+		if value, ok := strings.CutPrefix(field, fieldAccount); ok {
+			list = append(list, value)
+		}
+	}
+	return list
+}
+
+func linkAccount(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	value := w.unique("i")
+	c := w.about(object, Effect{Kind: Change, Set: map[string]string{fieldAccount + value: linked}},
+		map[string]any{"DestinationUser": account("Cognito", userName(object)), "SourceUser": account("Google", value)})
+	delete(c.Input, "Username")
+	return c, ok && len(accounts(w.model[object])) < ownAccounts
+}
+
+func unlinkAccount(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	list := accounts(w.model[object])
+	if !ok || len(list) == 0 {
+		return Call{}, false
+	}
+	value := list[w.rand.IntN(len(list))]
+	c := w.about(object, Effect{Kind: Change, Set: map[string]string{fieldAccount + value: ""}}, map[string]any{"User": account("Google", value)})
+	delete(c.Input, "Username")
+	return c, true
 }
 
 // tagged is the writer's tag of the shared pool.

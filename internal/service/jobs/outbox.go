@@ -150,17 +150,22 @@ func (o *Outbox) deliver(ctx context.Context, m *notice.Message) {
 	}
 }
 
-// purge removes what was finished long ago.
+// purge removes what was finished long ago: messages, and counts of attempts that nothing depends on any more.
 func (o *Outbox) purge(ctx context.Context) {
 	before := o.Clock.Now().Add(-keep)
-	for n := purgeBatch; n == purgeBatch; {
-		err := o.Store.Update(ctx, store.Scope{}, func(tx store.Tx) (err error) {
-			n, err = tx.Outbox().Purge(before, purgeBatch)
-			return err
-		})
-		if err != nil {
-			o.report(ctx, err)
-			return
+	for _, some := range [...]func(tx store.Tx) (int, error){
+		func(tx store.Tx) (int, error) { return tx.Outbox().Purge(before, purgeBatch) },
+		func(tx store.Tx) (int, error) { return tx.Tallies().Purge(before, purgeBatch) },
+	} {
+		for n := purgeBatch; n == purgeBatch; {
+			err := o.Store.Update(ctx, store.Scope{}, func(tx store.Tx) (err error) {
+				n, err = some(tx)
+				return err
+			})
+			if err != nil {
+				o.report(ctx, err)
+				return
+			}
 		}
 	}
 }

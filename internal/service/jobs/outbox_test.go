@@ -18,6 +18,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
@@ -378,6 +379,15 @@ func TestPurge(t *testing.T) {
 	w := open(t, nil)
 	w.add(notice.Sent, noon, "old")
 	w.add(notice.Dead, noon, "old and dead")
+	tally := func(subject string, since time.Time) {
+		if err := w.store.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
+			return tx.Tallies().Put("pool", subject, verify.ResendCode, verify.Tally{Since: since, Spent: 1})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tally("old", noon)
+	tally("young", noon.Add(time.Hour))
 	w.domain.Advance(7*24*time.Hour + time.Second)
 	w.add(notice.Sent, noon, "young")
 	w.add(notice.Ready, noon, "ready")
@@ -398,6 +408,17 @@ func TestPurge(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "left", []string{"young", "ready"}, left)
+	spent := func(subject string) (n int) {
+		if err := w.store.View(t.Context(), func(v store.View) error {
+			tally, err := v.Tallies().Get("pool", subject, verify.ResendCode)
+			n = tally.Spent
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	same(t, "spent long ago and lately", []int{0, 1}, []int{spent("old"), spent("young")})
 }
 
 // A store that fails is logged once, and the worker goes on when it is back.

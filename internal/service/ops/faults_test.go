@@ -412,7 +412,7 @@ var (
 	blobText   = regexp.MustCompile(`x'[0-9a-f]*'`)
 	poolText   = regexp.MustCompile(`us-east-1_[0-9A-Za-z]{9}`)
 	clientText = regexp.MustCompile(`\b[0-9a-z]{26}\b`)
-	keyText    = regexp.MustCompile(`\b[0-9A-Za-z+/]{43}=`)
+	keyText    = regexp.MustCompile(`[0-9A-Za-z+/]{43}=`)
 	uuidText   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 )
 

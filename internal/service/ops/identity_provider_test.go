@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -325,5 +326,22 @@ func TestFunctionsSeeIdentities(t *testing.T) {
 		attributes, ok := w.hooks.events[0].Request["userAttributes"].(map[string]any)
 		want.True(w, ok, "the event has attributes")
 		want.Equal(w, attributes["identities"], any(`[{"userId":"1","providerName":"Google","providerType":"Google","issuer":null,"primary":false,"dateCreated":1767323045678}]`))
+	})
+}
+
+// TestGetUserShowsIdentities: to clients that may read them.
+func TestGetUserShowsIdentities(t *testing.T) {
+	t.Parallel()
+	onBoth(t, vectorPool, func(w *world) {
+		jane := w.addUser("jane", vectorUser)
+		w.does("AdminLinkProviderForUser", linking(native("jane"), google("1")))
+		all := w.signIn(jane, w.addClient()).Access.Reveal()
+		some := w.signIn(jane, w.addClient(func(c *pool.Client) { c.Read = []string{pool.Email} })).Access.Reveal()
+		one := w.signIn(jane, w.addClient(func(c *pool.Client) { c.Read = []string{pool.Identities} })).Access.Reveal()
+		const shown = `{"Name":"identities","Value":"[{\"userId\":\"1\",\"providerName\":\"Google\",\"providerType\":\"Google\",\"issuer\":null,\"primary\":false,\"dateCreated\":1767323045678}]"}`
+		sub := `"UserAttributes":[{"Name":"sub","Value":"` + jane.Sub + `"},`
+		want.Contains(w, w.call("GetUser", `{"AccessToken":"`+all+`"}`), `{"Name":"email_verified","Value":"true"},`+shown+`,{"Name":"name"`)
+		want.Contains(w, w.call("GetUser", `{"AccessToken":"`+some+`"}`), sub+`{"Name":"email","Value":"a@x.io"}]`)
+		want.Contains(w, w.call("GetUser", `{"AccessToken":"`+one+`"}`), sub+shown+`]`)
 	})
 }
