@@ -41,7 +41,7 @@ func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []by
 		switch r.URL.Path {
 		case "/_poolhouse/tokens":
 			calls("tokens", body)
-			_, _ = io.WriteString(w, `{"access_token":"a.b.c"}`)
+			_, _ = io.WriteString(w, `{"AuthenticationResult":{"AccessToken":"a.b.c"}}`)
 			return
 		case "/_poolhouse/inbox.json":
 			var messages []map[string]string

@@ -63,13 +63,11 @@ func (t *target) issue(ctx context.Context) error {
 	tokens := make([]string, n)
 	err = parallel(ctx, n, func(i int) error {
 		body := fmt.Sprintf(`{"pool":%q,"client":%q,"username":%q}`, t.about.pool, t.about.client, userName(uint64(i)))
-		var out struct {
-			AccessToken string `json:"access_token"`
-		}
+		var out struct{ AuthenticationResult struct{ AccessToken string } }
 		if err := t.ask(ctx, http.MethodPost, "tokens", body, &out); err != nil {
 			return err
 		}
-		if tokens[i] = out.AccessToken; tokens[i] == "" {
+		if tokens[i] = out.AuthenticationResult.AccessToken; tokens[i] == "" {
 			return errors.New("the development server gave no access token")
 		}
 		return nil

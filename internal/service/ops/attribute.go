@@ -71,6 +71,7 @@ func (a *Attributes) update(ctx context.Context, c *dispatch.Call, login string,
 ) (*change, error) {
 	draws, alerts := a.draw(c.Pool, given), a.Messages.DrawAlerts(a.Chance.UUID)
 	done := &change{a: a, c: c}
+	rebinds := c.Token == nil && slices.ContainsFunc(given, func(v user.Value) bool { return v.Name == pool.EmailVerified || v.Name == pool.PhoneNumberVerified })
 	err := a.Store.Update(ctx, c.Scope(login), func(tx store.Tx) error {
 		u, err := load(tx)
 		if err != nil {
@@ -84,10 +85,28 @@ func (a *Attributes) update(ctx context.Context, c *dispatch.Call, login string,
 		if done.codes, err = a.ask(tx, c, plan, draws, metadata); err != nil {
 			return err
 		}
+		if rebinds {
+			if err := pardon(tx.Tallies(), c.Pool.ID, u.Sub); err != nil {
+				return err
+			}
+		}
 		done.warn, err = a.save(tx, c, u, plan, alerts)
 		return err
 	})
 	return done, err
+}
+
+// pardon forgets failed attempts at the codes of a user's addresses, of which an administrator has said himself whether they
+// are verified. What was spent of the hour's attempts stays spent.
+func pardon(tallies store.Tallies, poolID, sub string) error {
+	t, err := tallies.Get(poolID, sub, verify.VerifyAttribute)
+	if err != nil || t.Failures == 0 {
+		return err
+	}
+	if t, err = tallies.Take(poolID, sub, verify.VerifyAttribute); err != nil {
+		return err
+	}
+	return tallies.Put(poolID, sub, verify.VerifyAttribute, t.Succeed())
 }
 
 // AdminDelete removes attributes of one user on behalf of an administrator.

@@ -781,6 +781,11 @@ func TestSelfAttempts(t *testing.T) {
 			w.clock.Advance(20 * time.Hour)
 			want.Equal(w, w.verifySelf(w.access(u), "email", w.code()), tooManyAttempts)
 			want.Equal(w, w.stored(u), u)
+			// An administrator, but not any change of his, lets the user try again.
+			want.Equal(w, w.update1("u", list("custom:tier=gold")), "{}")
+			want.Equal(w, w.verifySelf(w.access(u), "email", w.code()), tooManyAttempts)
+			want.Equal(w, w.update1("u", list("email_verified=false")), "{}")
+			want.Equal(w, w.verifySelf(w.access(u), "email", w.code()), "{}")
 		})
 	})
 	t.Run("failures before a success do not count", func(t *testing.T) {
