@@ -125,9 +125,10 @@ func (r *Record) Clone() *Record {
 }
 
 // SetPassword is what a new password does to the record: a permanent one confirms the user, a temporary one has to
-// be changed at the next sign-in, and its clock starts.
+// be changed at the next sign-in, and its clock starts. Addresses that wait for their verification are dropped: who asked
+// for them may be the one from whom the account is taken back by the new password.
 func (r *Record) SetPassword(temporary bool, now time.Time) {
-	r.Modified = now
+	r.Modified, r.Pending = now, nil
 	if temporary {
 		r.Status, r.TemporarySince = ForceChangePassword, now
 	} else {

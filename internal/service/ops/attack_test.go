@@ -225,6 +225,28 @@ func TestE5OneWinnerOfAnAlias(t *testing.T) {
 	})
 }
 
+// TestE6UnexpiredChange: whoever has had an account in his hands leaves a change of its address behind, and completes it when the owner
+// has it back.
+func TestE6UnexpiredChange(t *testing.T) {
+	t.Parallel()
+	onBoth(t, both(vectorPool, aliasPool, keepOriginal), func(w *world) {
+		u := w.addUser("u", vectorUser)
+		token := w.access(u)
+		want.Contains(w, w.setSelf(token, "email=mallory@x.io"), `"m***@x***"`)
+		right := w.code()
+		want.Equal(w, w.call("AdminSetUserPassword", `{"UserPoolId":"$pool","Username":"u","Password":"Passw0rd!","Permanent":true}`), "{}")
+		want.Equal(w, w.verifySelf(token, "email", right), expiredCode)
+		want.Equal(w, w.stored(u).Attributes, vectorUser)
+		want.Equal(w, w.owner(user.Emails, "a@x.io"), "u")
+		// A new code goes to the owner.
+		w.sent()
+		want.Contains(w, w.askSelf(token, "email"), `"a***@x***"`)
+		want.Equal(w, w.sent(), []string{"EMAIL a@x.io " + verifySource})
+		want.Equal(w, w.call("AdminUserGlobalSignOut", `{"UserPoolId":"$pool","Username":"u"}`), "{}")
+		want.Equal(w, w.setSelf(token, "email=mallory@x.io"), "NotAuthorizedException: Access Token has been revoked")
+	})
+}
+
 // TestE10SignUpByLookalikes: whoever signs up by a name that looks like somebody's gets an account of his own, or none; and no code for
 // one goes to the other. The pairs that are compared by look-ups and lists are in unicode_test.go.
 func TestE10SignUpByLookalikes(t *testing.T) {
@@ -271,6 +293,42 @@ func TestE10SignUpByLookalikes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestA7ParallelGuessesOfAnAddress: five hundred guesses at once, at two servers, of the code for an address. No more of them are evaluated than
+// the hour allows, and the right one among those that come too late does nothing.
+func TestA7ParallelGuessesOfAnAddress(t *testing.T) {
+	t.Parallel()
+	onBoth(t, vectorPool, func(w *world) {
+		const guesses, allowed = 500, 15
+		second := newWorld(w.T, w.store, nil)
+		second.pool, second.tokens, second.pipeline.Tokens = w.pool, w.tokens, w.tokens
+		u := w.addUser("u", with("email_verified", "false"))
+		token := w.access(u)
+		w.askSelf(token, "email")
+		right := w.code()
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		answers := map[string]int{}
+		for i := range guesses {
+			server := []*world{w, second}[i%2]
+			group.Go(func() {
+				got := server.verifySelf(token, "email", wrong(right))
+				mu.Lock()
+				defer mu.Unlock()
+				answers[got]++
+			})
+		}
+		group.Wait()
+		want.Equal(w, answers, map[string]int{wrongCode: allowed, tooManyAttempts: guesses - allowed})
+		want.Equal(w, second.verifySelf(token, "email", right), tooManyAttempts)
+		want.Equal(w, w.stored(u), u)
+		w.view(func(v store.View) error {
+			tally, err := v.Tallies().Get(w.pool.ID, u.Sub, verify.VerifyAttribute)
+			want.Equal(w, []int{tally.Spent, tally.Failures}, []int{allowed, allowed})
+			return err
+		})
+	})
 }
 
 // TestE11OddAddresses: what mail software reads in more than one way is no address.
