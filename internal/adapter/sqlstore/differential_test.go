@@ -58,7 +58,7 @@ func drawStep(t *rapid.T) step {
 		}
 		return nil, fn(u)
 	}
-	switch rapid.IntRange(0, 7).Draw(t, "step") {
+	switch rapid.IntRange(0, 13).Draw(t, "step") {
 	case 0:
 		username, attributes := name("username"), attributes()
 		return step{fmt.Sprint("create ", n, username, attributes), func(tx store.Tx, p *pool.Pool) (any, error) {
@@ -110,6 +110,77 @@ func drawStep(t *rapid.T) step {
 		code := name("code")
 		return step{fmt.Sprint("code ", n, code), func(tx store.Tx, p *pool.Pool) (any, error) {
 			return nil, tx.Codes().Put(verify.Code{PoolID: p.ID, Sub: sub, Purpose: verify.Email, Plain: secret.New(code), Created: noon, Expires: noon})
+		}}
+	case 7:
+		group := name("group")
+		g := &user.Group{Name: group, Created: noon, Modified: noon}
+		if n > 2 {
+			g.Precedence = &n
+		}
+		return step{fmt.Sprint("group ", group, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			g := *g
+			g.PoolID = p.ID
+			return nil, tx.Groups().Create(&g)
+		}}
+	case 8:
+		group := name("group")
+		return step{fmt.Sprint("join ", group, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			if _, err := tx.Users().BySub(p.ID, sub); err != nil {
+				return nil, err
+			}
+			return tx.Groups().Join(p.ID, group, sub, noon)
+		}}
+	case 9:
+		group, whole := name("group"), rapid.Bool().Draw(t, "whole")
+		return step{fmt.Sprint("leave ", group, n, whole), func(tx store.Tx, p *pool.Pool) (any, error) {
+			if whole {
+				return nil, tx.Groups().Delete(p.ID, group)
+			}
+			return tx.Groups().Leave(p.ID, group, sub)
+		}}
+	case 10:
+		group := name("group")
+		return step{fmt.Sprint("groups ", group, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			var lines []string
+			of, err := tx.Groups().Of(p.ID, sub)
+			for _, g := range of {
+				lines = append(lines, g.Place())
+			}
+			if err != nil {
+				return lines, err
+			}
+			members, err := tx.Groups().Members(p.ID, group, "", 3)
+			for _, u := range members {
+				lines = append(lines, u.Sub)
+			}
+			return lines, err
+		}}
+	case 11:
+		provider, value, link := name("provider"), name("value"), rapid.Bool().Draw(t, "link")
+		i := user.Identity{Provider: provider, Attribute: user.Subject, Value: value, Type: "OIDC", Created: noon}
+		return step{fmt.Sprint("identity ", provider, value, link, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			owner, err := tx.Users().ByIdentity(p.ID, i.Key())
+			if err == nil && !link {
+				return owner, tx.Users().Save(p, owner, owner.Unlink(i.Key(), noon))
+			}
+			if err != nil && !errors.Is(err, store.ErrNotFound) || !link {
+				return owner, err
+			}
+			return with(tx, p, func(u *user.Record) error { return tx.Users().Save(p, u, u.Link(i, noon)) })
+		}}
+	case 12:
+		b := rapid.SampledFrom(verify.Budgets[:]).Draw(t, "budget")
+		clear := rapid.IntRange(0, 3).Draw(t, "clear") == 0
+		return step{fmt.Sprint("tally ", b, clear, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			if clear {
+				return nil, tx.Tallies().Clear(p.ID, sub)
+			}
+			had, err := tx.Tallies().Take(p.ID, sub, b)
+			if err != nil {
+				return had, err
+			}
+			spent, _ := had.Spend(b, noon)
+			return had, tx.Tallies().Put(p.ID, sub, b, spent.Fail())
 		}}
 	default:
 		code := name("code")

@@ -46,8 +46,8 @@ type Record struct {
 	SignInAttribute string
 	// Identities are the user's accounts at external providers, the oldest first.
 	Identities []Identity
-	// PasswordOff says that this user can never again sign in with a password. For the operations by which users
-	// come to passwords such a user does not exist.
+	// PasswordOff says that this user can never again sign in with a password: to a sign-in with one the user does
+	// not exist (unconfirmed).
 	PasswordOff bool
 	// SMSOption says that SMS as second factor was turned on by SetUserSettings or AdminSetUserSettings.
 	SMSOption bool

@@ -331,20 +331,23 @@ func TestGroupLimits(t *testing.T) {
 	t.Parallel()
 	onBoth(t, listening, func(w *world) {
 		jane := w.addUser("jane", vectorUser)
-		w.update(func(tx store.Tx) error {
-			for i := range user.MaxGroups - 1 {
-				g := &user.Group{PoolID: w.pool.ID, Name: fmt.Sprintf("g%04d", i), Created: start, Modified: start}
-				if err := tx.Groups().Create(g); err != nil {
-					return err
-				}
-				if i < user.MaxGroupsOfUser-1 {
-					if _, err := tx.Groups().Join(w.pool.ID, g.Name, jane.Sub, start); err != nil {
+		const batch = 500 // a transaction has a time limit
+		for from := 0; from < user.MaxGroups-1; from += batch {
+			w.update(func(tx store.Tx) error {
+				for i := from; i < min(from+batch, user.MaxGroups-1); i++ {
+					g := &user.Group{PoolID: w.pool.ID, Name: fmt.Sprintf("g%04d", i), Created: start, Modified: start}
+					if err := tx.Groups().Create(g); err != nil {
 						return err
 					}
+					if i < user.MaxGroupsOfUser-1 {
+						if _, err := tx.Groups().Join(w.pool.ID, g.Name, jane.Sub, start); err != nil {
+							return err
+						}
+					}
 				}
-			}
-			return nil
-		})
+				return nil
+			})
+		}
 		want.Equal(w, w.do("CreateGroup", inGroup("last", "")).Journal, "CreateGroup group:last")
 		w.refuses("CreateGroup", inGroup("more", ""), "LimitExceededException: The number of groups in the user pool cannot exceed 10000.")
 		w.refuses("CreateGroup", inGroup("last", ""), "GroupExistsException: A group with the name already exists.")
