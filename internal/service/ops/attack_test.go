@@ -218,7 +218,14 @@ func TestE5OneWinnerOfAnAlias(t *testing.T) {
 			})
 		}
 		group.Wait()
-		want.Equal(w, answers, map[string]int{"{}": 1, "AliasExistsException: An account with the email already exists.": claimants - 1})
+		// A database that others load as well may turn some away; who comes again finds the alias taken.
+		const busy, taken = "TooManyRequestsException: Rate exceeded", "AliasExistsException: An account with the email already exists."
+		want.Equal(w, []int{answers["{}"], answers[taken] + answers[busy]}, []int{1, claimants - 1})
+		for _, l := range list {
+			if l.name != winner {
+				want.Equal(w, w.verifySelf(l.token, "email", l.code), taken)
+			}
+		}
 		want.Equal(w, w.owner(user.Emails, "prize@x.io"), winner)
 		listed := w.call("ListUsers", `{"UserPoolId":"$pool","Filter":"email = \"prize@x.io\""}`)
 		want.Equal(w, strings.Count(listed, `{"Name":"email_verified","Value":"true"}`), 1)
@@ -320,7 +327,10 @@ func TestA7ParallelGuessesOfAnAddress(t *testing.T) {
 			})
 		}
 		group.Wait()
-		want.Equal(w, answers, map[string]int{wrongCode: allowed, tooManyAttempts: guesses - allowed})
+		// A database that others load as well may turn some away before they are looked at.
+		busy := answers["TooManyRequestsException: Rate exceeded"]
+		delete(answers, "TooManyRequestsException: Rate exceeded")
+		want.Equal(w, answers, map[string]int{wrongCode: allowed, tooManyAttempts: guesses - allowed - busy})
 		want.Equal(w, second.verifySelf(token, "email", right), tooManyAttempts)
 		want.Equal(w, w.stored(u), u)
 		w.view(func(v store.View) error {
