@@ -219,6 +219,19 @@ func (s *Server) Tokens(pool, client, username string) Tokens {
 	return Tokens{AccessToken: r.AccessToken, IDToken: r.IdToken, RefreshToken: r.RefreshToken, ExpiresIn: r.ExpiresIn}
 }
 
+// SetClock moves the server's clock to an instant, backwards too. See Advance.
+func (s *Server) SetClock(to time.Time) {
+	s.t.Helper()
+	s.ask(http.MethodPost, "/_poolhouse/clock", fmt.Sprintf(`{"set":%q}`, to.UTC().Format(time.RFC3339Nano)), &struct{}{})
+}
+
+// Reset makes the server as it was at its start: all pools with what is in them, messages and the journal go, the clock shows the real
+// time, and the file of Apply is applied again. Keys stay.
+func (s *Server) Reset() {
+	s.t.Helper()
+	s.ask(http.MethodPost, "/_poolhouse/reset", "", &struct{}{})
+}
+
 func (s *Server) ask(method, path, body string, into any) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -110,3 +110,54 @@ func TestApplyAndSeed(t *testing.T) {
 	}
 	want.Equal(t, ids[0], ids[1])
 }
+
+// After a reset the server is as it was at its start, whatever it kept in memory: a pool of the same id is another pool.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pools.yaml")
+	want.NoError(t, os.WriteFile(file, []byte("Pools:\n  - PoolName: shop\n    UserPoolTags: {_custom_id_: us-east-1_Shop00001}\n    Users:\n      - {Username: jane, Password: Correct-h0rse}\n"), 0o600))
+	server := poolhousetest.Start(t, poolhousetest.Apply(file))
+	client := connect(server)
+	shop := aws.String("us-east-1_Shop00001")
+	for range 3 {
+		_, err := client.AddCustomAttributes(t.Context(), &cognito.AddCustomAttributesInput{UserPoolId: shop,
+			CustomAttributes: []types.SchemaAttributeType{{Name: aws.String("plan"), AttributeDataType: types.AttributeDataTypeString, Mutable: aws.Bool(true)}}})
+		want.NoError(t, err) // the attribute of the round before is gone
+		_, err = client.AdminUpdateUserAttributes(t.Context(), &cognito.AdminUpdateUserAttributesInput{UserPoolId: shop, Username: aws.String("jane"),
+			UserAttributes: []types.AttributeType{{Name: aws.String("custom:plan"), Value: aws.String("pro")}}})
+		want.NoError(t, err)
+		other, err := client.CreateUserPool(t.Context(), &cognito.CreateUserPoolInput{PoolName: aws.String("other")})
+		want.NoError(t, err)
+		server.SetClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+		want.Equal(t, server.Now().Year(), 2030)
+
+		server.Reset()
+		want.True(t, server.Now().Year() < 2030, "the clock shows the real time")
+		_, err = client.DescribeUserPool(t.Context(), &cognito.DescribeUserPoolInput{UserPoolId: other.UserPool.Id})
+		e, ok := errors.AsType[smithy.APIError](err)
+		want.True(t, ok && e.ErrorCode() == "ResourceNotFoundException", "the other pool is gone: %v", err)
+		jane, err := client.AdminGetUser(t.Context(), &cognito.AdminGetUserInput{UserPoolId: shop, Username: aws.String("jane")})
+		want.NoError(t, err)
+		want.Equal(t, len(jane.UserAttributes), 1) // sub
+		want.Equal(t, len(server.Messages("")), 0)
+	}
+}
+
+// A page of another origin cannot reset the server, though the browser would send it.
+func TestResetFromForeignPage(t *testing.T) {
+	t.Parallel()
+	server := poolhousetest.Start(t)
+	pool, err := connect(server).CreateUserPool(t.Context(), &cognito.CreateUserPoolInput{PoolName: aws.String("stays")})
+	want.NoError(t, err)
+	for _, path := range []string{"/_poolhouse/reset", "/_poolhouse/clock/move"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.Endpoint+path, nil)
+		want.NoError(t, err)
+		req.Header.Set("Origin", "https://evil.example")
+		resp, err := (&http.Client{}).Do(req)
+		want.NoError(t, err)
+		want.NoError(t, resp.Body.Close())
+		want.Equal(t, resp.StatusCode, http.StatusBadRequest)
+	}
+	_, err = connect(server).DescribeUserPool(t.Context(), &cognito.DescribeUserPoolInput{UserPoolId: pool.UserPool.Id})
+	want.NoError(t, err)
+}

@@ -140,11 +140,8 @@ func (a *App) open(ctx context.Context) error {
 			a.log.Warn("there is no access key, so nobody can call: make one with 'poolhouse keys create'")
 		}
 	}
-	if c.Apply != "" {
-		apply := applier{pipeline: a.operator(), chance: a.chance, region: c.Region}
-		if err := apply.applyFile(ctx, c.Apply); err != nil {
-			return err
-		}
+	if err := a.applyFile(ctx); err != nil {
+		return err
 	}
 	if !c.Postgres() {
 		var err error
@@ -171,6 +168,15 @@ func (a *App) open(ctx context.Context) error {
 		a.closers = append(a.closers, ignoreClosed(a.metrics))
 	}
 	return nil
+}
+
+// applyFile applies the file of --apply, if there is one.
+func (a *App) applyFile(ctx context.Context) error {
+	if a.o.Config.Apply == "" {
+		return nil
+	}
+	apply := applier{pipeline: a.operator(), chance: a.chance, region: a.o.Config.Region}
+	return apply.applyFile(ctx, a.o.Config.Apply)
 }
 
 // removeIfThere removes a file; no file, or no name of one, is fine.

@@ -202,7 +202,7 @@ func (a *App) edge() error {
 		a.server.AllowedHosts = append(slices.Clone(c.AllowHosts), u.Hostname())
 	}
 	if a.o.Dev {
-		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, Log: a.log}).Handler()
+		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, Log: a.log, Forget: a.pipeline.Settings.Forget, Restart: a.applyFile}).Handler()
 		if err != nil {
 			return err
 		}

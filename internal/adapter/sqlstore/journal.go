@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"database/sql"
+	"math"
 	"strings"
 	"time"
 
@@ -40,25 +41,42 @@ func (s journal) Get(requestID string) (e *store.Entry, err error) {
 
 // List reads along the index by time, whatever is asked for. An index by user would make an operator's rare question
 // faster and every change slower: its entries lie scattered, so each change would write one more page to the disk.
-func (s journal) List(after time.Time, afterID, poolID, sub string, limit int) (list []*store.Entry, err error) {
+func (s journal) List(after time.Time, afterID, poolID, sub string, limit int) ([]*store.Entry, error) {
+	return s.along(`(at, request_id) > ($1, $2)`, ` ORDER BY at, request_id LIMIT $3`, millis(after), afterID, poolID, sub, limit)
+}
+
+// Latest reads along the same index from its other end.
+func (s journal) Latest(before time.Time, beforeID, poolID, sub string, limit int) ([]*store.Entry, error) {
+	at := int64(math.MaxInt64)
+	if !before.IsZero() {
+		at = millis(before)
+	}
+	return s.along(`(at, request_id) < ($1, $2)`, ` ORDER BY at DESC, request_id DESC LIMIT $3`, at, beforeID, poolID, sub, limit)
+}
+
+func (s journal) along(beyond, order string, at int64, id, poolID, sub string, limit int) (list []*store.Entry, err error) {
 	add := func(r *sql.Rows) error {
 		e, err := scanEntry(r)
 		list = append(list, e)
 		return err
 	}
-	const behind, order = `(at, request_id) > ($1, $2)`, ` ORDER BY at, request_id LIMIT $3`
-	args := []any{millis(after), afterID, limit}
+	args := []any{at, id, limit}
 	switch {
 	case poolID != "" && sub != "":
-		err = s.t.rows(selectEntry+`WHERE `+behind+` AND pool_id = $4 AND sub = $5`+order, add, append(args, poolID, sub)...)
+		err = s.t.rows(selectEntry+`WHERE `+beyond+` AND pool_id = $4 AND sub = $5`+order, add, append(args, poolID, sub)...)
 	case poolID != "":
-		err = s.t.rows(selectEntry+`WHERE `+behind+` AND pool_id = $4`+order, add, append(args, poolID)...)
+		err = s.t.rows(selectEntry+`WHERE `+beyond+` AND pool_id = $4`+order, add, append(args, poolID)...)
 	case sub != "":
-		err = s.t.rows(selectEntry+`WHERE `+behind+` AND sub = $4`+order, add, append(args, sub)...)
+		err = s.t.rows(selectEntry+`WHERE `+beyond+` AND sub = $4`+order, add, append(args, sub)...)
 	default:
-		err = s.t.rows(selectEntry+`WHERE `+behind+order, add, args...)
+		err = s.t.rows(selectEntry+`WHERE `+beyond+order, add, args...)
 	}
 	return list, err
+}
+
+func (s journal) Clear() error {
+	_, err := s.t.exec(`DELETE FROM journal`)
+	return err
 }
 
 // Add stores names one to a line: attribute names hold no line breaks.

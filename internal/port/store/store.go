@@ -357,6 +357,8 @@ type JournalReader interface {
 	Get(requestID string) (*Entry, error)
 	// List returns entries behind (after, afterID) in the order (time, id); poolID and sub select when not empty.
 	List(after time.Time, afterID, poolID, sub string, limit int) ([]*Entry, error)
+	// Latest returns entries before (before, beforeID), the newest first; a zero before is the end. poolID and sub select when not empty.
+	Latest(before time.Time, beforeID, poolID, sub string, limit int) ([]*Entry, error)
 }
 
 // Journal writes the journal.
@@ -364,6 +366,8 @@ type Journal interface {
 	JournalReader
 	// Add writes the entry of this transaction; ErrReplayed when its request id is taken.
 	Add(e Entry) error
+	// Clear removes all entries. It is for development servers.
+	Clear() error
 }
 
 // AccessKey is a key by which an operator's tools call.

@@ -36,7 +36,7 @@ const (
 	offsetSetting = "console.clock-offset"
 )
 
-//go:embed inbox.html style.css
+//go:embed inbox.html pages.html style.css
 var files embed.FS
 
 // Console serves the pages.
@@ -47,17 +47,25 @@ type Console struct {
 	// Tokens makes tokens without a sign-in.
 	Tokens *tokens.Tokens
 
+	// Forget is told the id of every pool that a reset removed; nil: nobody keeps pools.
+	Forget func(poolID string)
+	// Restart makes what the server had at its start, after a reset; nil: nothing.
+	Restart func(ctx context.Context) error
+
+	pages  *template.Template
 	moving sync.Mutex // one mover at a time, so that the stored offset is the one in force
 }
 
 // Handler routes the requests below /_poolhouse/.
 func (c *Console) Handler() (http.Handler, error) {
-	page, err := template.New("inbox.html").Funcs(template.FuncMap{"plain": notice.Plain}).ParseFS(files, "inbox.html")
+	page, err := template.New("inbox.html").Funcs(template.FuncMap{"plain": notice.Plain}).ParseFS(files, "inbox.html", "pages.html")
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
+	c.pages = page
 	mux := http.NewServeMux()
-	mux.Handle("GET /_poolhouse/{$}", http.RedirectHandler("/_poolhouse/inbox", http.StatusFound))
+	mux.Handle("GET /_poolhouse/{$}", http.RedirectHandler("/_poolhouse/pools", http.StatusFound))
+	c.browse(mux)
 	mux.HandleFunc("GET /_poolhouse/inbox", func(w http.ResponseWriter, r *http.Request) {
 		if wantsJSON(r) {
 			c.inboxJSON(w, r)
@@ -68,8 +76,10 @@ func (c *Console) Handler() (http.Handler, error) {
 	mux.HandleFunc("GET /_poolhouse/inbox.json", c.inboxJSON)
 	mux.HandleFunc("DELETE /_poolhouse/inbox", c.clear)
 	mux.HandleFunc("POST /_poolhouse/inbox/clear", c.clear) // a page's form cannot DELETE
-	mux.HandleFunc("GET /_poolhouse/clock", func(w http.ResponseWriter, _ *http.Request) { c.showClock(w) })
+	mux.HandleFunc("GET /_poolhouse/clock", c.clock)
 	mux.HandleFunc("POST /_poolhouse/clock", c.moveClock)
+	mux.HandleFunc("POST /_poolhouse/clock/move", c.moveByForm)
+	mux.HandleFunc("POST /_poolhouse/reset", c.reset)
 	mux.HandleFunc("POST /_poolhouse/tokens", c.issueTokens)
 	mux.HandleFunc("GET /_poolhouse/style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "style.css") })
 	return guarded(mux), nil
@@ -136,6 +146,11 @@ type badRequest string
 
 func (b badRequest) Error() string { return string(b) }
 
+// notThere is an error about something that does not exist.
+type notThere string
+
+func (n notThere) Error() string { return string(n) }
+
 type messageJSON struct {
 	ID       string        `json:"id"`
 	Pool     string        `json:"pool"`
@@ -151,6 +166,11 @@ type messageJSON struct {
 	At       string `json:"at"`
 }
 
+func asMessage(d *store.Delivered) messageJSON {
+	return messageJSON{ID: d.ID, Pool: d.PoolID, Username: d.Username, Source: d.Source, Medium: d.Medium, To: d.To, Subject: d.Subject,
+		Body: d.Body.Reveal(), Code: d.Code.Reveal(), Function: d.Function, At: instant(d.At)}
+}
+
 func (c *Console) inboxJSON(w http.ResponseWriter, r *http.Request) {
 	_, list, err := c.read(r)
 	if err != nil {
@@ -161,8 +181,7 @@ func (c *Console) inboxJSON(w http.ResponseWriter, r *http.Request) {
 		Messages []messageJSON `json:"messages"`
 	}{make([]messageJSON, 0, len(list))}
 	for _, d := range list {
-		out.Messages = append(out.Messages, messageJSON{ID: d.ID, Pool: d.PoolID, Username: d.Username, Source: d.Source, Medium: d.Medium,
-			To: d.To, Subject: d.Subject, Body: d.Body.Reveal(), Code: d.Code.Reveal(), Function: d.Function, At: instant(d.At)})
+		out.Messages = append(out.Messages, asMessage(d))
 	}
 	c.json(w, out)
 }
@@ -183,14 +202,11 @@ func (c *Console) inboxPage(w http.ResponseWriter, r *http.Request, page *templa
 	data := struct {
 		selection
 		Messages []messagePage
-		Now      string
-		Offset   time.Duration
-		Still    bool // the page does not load itself again
-	}{selection: s, Now: instant(now), Offset: c.Clock.Offset().Round(time.Second), Still: r.URL.Query().Has("still")}
+		frame
+		Still bool // the page does not load itself again
+	}{selection: s, frame: c.frame("Inbox"), Still: r.URL.Query().Has("still")}
 	for _, d := range list {
-		data.Messages = append(data.Messages, messagePage{IsHTML: d.Medium == notice.Email, Ago: ago(now.Sub(d.At)),
-			messageJSON: messageJSON{ID: d.ID, Pool: d.PoolID, Username: d.Username, Source: d.Source, Medium: d.Medium, To: d.To,
-				Subject: d.Subject, Body: d.Body.Reveal(), Code: d.Code.Reveal(), Function: d.Function, At: instant(d.At)}})
+		data.Messages = append(data.Messages, messagePage{IsHTML: d.Medium == notice.Email, Ago: ago(now.Sub(d.At)), messageJSON: asMessage(d)})
 	}
 	var out strings.Builder
 	if err := page.Execute(&out, data); err != nil {
@@ -235,57 +251,73 @@ func (c *Console) showClock(w http.ResponseWriter) {
 
 // moveClock takes one of {"advance":"720h"}, {"set":"2026-12-24T18:00:00Z"} and {"reset":true}.
 func (c *Console) moveClock(w http.ResponseWriter, r *http.Request) {
-	var move struct {
-		Advance *string `json:"advance"`
-		Set     *string `json:"set"`
-		Reset   *bool   `json:"reset"`
-	}
+	var move movement
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyLimit))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&move); err != nil {
 		c.fail(w, r, badRequest(`send one of {"advance":"720h"}, {"set":"2026-12-24T18:00:00Z"}, {"reset":true}`))
 		return
 	}
-	c.moving.Lock()
-	defer c.moving.Unlock()
-	var offset time.Duration
-	switch {
-	case move.Advance != nil && move.Set == nil && move.Reset == nil:
-		by, err := time.ParseDuration(*move.Advance)
-		if err != nil {
-			c.fail(w, r, badRequest("advance must be a duration such as 720h or 90m"))
-			return
-		}
-		if by > maxOffset || by < -maxOffset {
-			c.fail(w, r, badRequest("the clock cannot be moved by more than 100 years"))
-			return
-		}
-		offset = c.Clock.Offset() + by
-	case move.Set != nil && move.Advance == nil && move.Reset == nil:
-		to, err := time.Parse(time.RFC3339, *move.Set)
-		if err != nil {
-			c.fail(w, r, badRequest("set must be an instant such as 2026-12-24T18:00:00Z"))
-			return
-		}
-		offset = c.Clock.Offset() + to.Sub(c.Clock.Now())
-	case move.Reset != nil && *move.Reset && move.Advance == nil && move.Set == nil:
-	default:
-		c.fail(w, r, badRequest("send exactly one of advance, set and reset"))
-		return
-	}
-	if offset > maxOffset || offset < -maxOffset {
-		c.fail(w, r, badRequest("the clock cannot be moved by more than 100 years"))
-		return
-	}
-	err := c.Store.Update(r.Context(), store.Scope{}, func(tx store.Tx) error {
-		return tx.Settings().Put(offsetSetting, strconv.AppendInt(nil, offset.Milliseconds(), 10))
-	})
-	if err != nil {
+	if err := c.move(r.Context(), move); err != nil {
 		c.fail(w, r, err)
 		return
 	}
-	c.Clock.SetOffset(offset.Truncate(time.Millisecond))
 	c.showClock(w)
+}
+
+// movement is where to move the clock; one of its members is there.
+type movement struct {
+	Advance *string `json:"advance"`
+	Set     *string `json:"set"`
+	Reset   *bool   `json:"reset"`
+}
+
+// offset is that of a clock that was moved.
+func (m *movement) offset(c clock.Clock, present time.Duration) (time.Duration, error) {
+	var offset time.Duration
+	switch {
+	case m.Advance != nil && m.Set == nil && m.Reset == nil:
+		by, err := time.ParseDuration(*m.Advance)
+		if err != nil {
+			return 0, badRequest("advance must be a duration such as 720h or 90m")
+		}
+		if by > maxOffset || by < -maxOffset {
+			return 0, badRequest("the clock cannot be moved by more than 100 years")
+		}
+		offset = present + by
+	case m.Set != nil && m.Advance == nil && m.Reset == nil:
+		to, err := time.Parse(time.RFC3339, *m.Set)
+		if err != nil {
+			return 0, badRequest("set must be an instant such as 2026-12-24T18:00:00Z")
+		}
+		offset = present + to.Sub(c.Now())
+	case m.Reset != nil && *m.Reset && m.Advance == nil && m.Set == nil:
+	default:
+		return 0, badRequest("send exactly one of advance, set and reset")
+	}
+	if offset > maxOffset || offset < -maxOffset {
+		return 0, badRequest("the clock cannot be moved by more than 100 years")
+	}
+	return offset, nil
+}
+
+// move moves the clock, and stores how far it is off.
+func (c *Console) move(ctx context.Context, m movement) error {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	offset, err := m.offset(c.Clock, c.Clock.Offset())
+	if err != nil {
+		return err
+	}
+	if err := c.Store.Update(ctx, store.Scope{}, func(tx store.Tx) error { return putOffset(tx, offset) }); err != nil {
+		return err
+	}
+	c.Clock.SetOffset(offset.Truncate(time.Millisecond))
+	return nil
+}
+
+func putOffset(tx store.Tx, offset time.Duration) error {
+	return tx.Settings().Put(offsetSetting, strconv.AppendInt(nil, offset.Milliseconds(), 10))
 }
 
 // LoadOffset is how far the clock was moved when the server ran last; 0 when it never was.
@@ -322,6 +354,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := http.StatusInternalServerError, "the request could not be processed"
 	if mistake, ok := errors.AsType[badRequest](err); ok {
 		status, text = http.StatusBadRequest, mistake.Error()
+	} else if missing, ok := errors.AsType[notThere](err); ok {
+		status, text = http.StatusNotFound, missing.Error()
 	} else if r.Context().Err() == nil {
 		c.Log.ErrorContext(r.Context(), "console request failed", "path", r.URL.Path, "error", err)
 	}

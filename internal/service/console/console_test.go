@@ -201,7 +201,7 @@ func TestInboxPage(t *testing.T) {
 	if style := w.do("GET", "/_poolhouse/style.css", ""); style.Code != http.StatusOK || !strings.HasPrefix(style.Header().Get("Content-Type"), "text/css") {
 		t.Errorf("style: %d %s", style.Code, style.Header().Get("Content-Type"))
 	}
-	if home := w.do("GET", "/_poolhouse/", ""); home.Header().Get("Location") != "/_poolhouse/inbox" {
+	if home := w.do("GET", "/_poolhouse/", ""); home.Header().Get("Location") != "/_poolhouse/pools" {
 		t.Errorf("home leads to %q", home.Header().Get("Location"))
 	}
 	if nowhere := w.do("GET", "/_poolhouse/nowhere", ""); nowhere.Code != http.StatusNotFound {

@@ -240,6 +240,33 @@ func testJournal(w *world) {
 			want.Equal(t, got, x.want)
 		})
 	}
+	for _, x := range []struct {
+		name        string
+		before      time.Time
+		id          string
+		poolID, sub string
+		limit       int
+		want        []*store.Entry
+	}{
+		{"latest", time.Time{}, "", "", "", 10, []*store.Entry{&d, &b, &a, &c}},
+		{"latest, limit", time.Time{}, "", "", "", 2, []*store.Entry{&d, &b}},
+		{"latest before an entry", b.Time, "b", "", "", 10, []*store.Entry{&a, &c}},
+		{"latest of a pool", time.Time{}, "", "p", "", 1, []*store.Entry{&b}},
+		{"latest of a user", time.Time{}, "", "p", "u", 10, []*store.Entry{&a}},
+		{"latest of a sub in any pool", time.Time{}, "", "", "u", 10, []*store.Entry{&a, &c}},
+	} {
+		w.Run(x.name, func(t *testing.T) {
+			got, err := read(&world{T: t, s: w.s}, func(v store.View) ([]*store.Entry, error) {
+				return v.Journal().Latest(x.before, x.id, x.poolID, x.sub, x.limit)
+			})
+			want.NoError(t, err)
+			want.Equal(t, got, x.want)
+		})
+	}
+	w.update(func(tx store.Tx) error { return tx.Journal().Clear() })
+	left, err := read(w, func(v store.View) ([]*store.Entry, error) { return v.Journal().Latest(time.Time{}, "", "", "", 10) })
+	want.NoError(w, err)
+	want.Equal(w, len(left), 0)
 }
 
 func testKeys(w *world) {
