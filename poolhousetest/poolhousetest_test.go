@@ -1,10 +1,13 @@
 package poolhousetest_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,4 +163,44 @@ func TestResetFromForeignPage(t *testing.T) {
 	}
 	_, err = connect(server).DescribeUserPool(t.Context(), &cognito.DescribeUserPoolInput{UserPoolId: pool.UserPool.Id})
 	want.NoError(t, err)
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pools.yaml")
+	want.NoError(t, os.WriteFile(file, []byte("Pools:\n  - PoolName: shop\n    Clients:\n      - {ClientName: web}\n    Users:\n      - {Username: jane, Password: Correct-h0rse}\n"), 0o600))
+	server := poolhousetest.Start(t, poolhousetest.Apply(file))
+	client := connect(server)
+	pools, err := client.ListUserPools(t.Context(), &cognito.ListUserPoolsInput{MaxResults: aws.Int32(1)})
+	want.NoError(t, err)
+	pool := pools.UserPools[0].Id
+	apps, err := client.ListUserPoolClients(t.Context(), &cognito.ListUserPoolClientsInput{UserPoolId: pool})
+	want.NoError(t, err)
+	tokens := server.Tokens(*pool, *apps.UserPoolClients[0].ClientId, "jane")
+	want.Equal(t, tokens.ExpiresIn, 3600)
+	want.Equal(t, []int{strings.Count(tokens.IDToken, "."), strings.Count(tokens.RefreshToken, ".")}, []int{2, 4})
+	user, err := client.GetUser(t.Context(), &cognito.GetUserInput{AccessToken: &tokens.AccessToken})
+	want.NoError(t, err)
+	want.Equal(t, *user.Username, "jane")
+
+	// The issuer leads to the key that verifies.
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(tokens.AccessToken, ".")[1])
+	want.NoError(t, err)
+	var named struct{ Iss string }
+	want.NoError(t, json.Unmarshal(claims, &named))
+	want.Equal(t, named.Iss, server.Endpoint+"/"+*pool)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, named.Iss+"/.well-known/jwks.json", nil)
+	want.NoError(t, err)
+	resp, err := (&http.Client{}).Do(req)
+	want.NoError(t, err)
+	var set struct{ Keys []struct{ Kid string } }
+	want.NoError(t, errors.Join(json.NewDecoder(resp.Body).Decode(&set), resp.Body.Close()))
+	header, err := base64.RawURLEncoding.DecodeString(strings.Split(tokens.AccessToken, ".")[0])
+	want.NoError(t, err)
+	want.True(t, strings.Contains(string(header), set.Keys[0].Kid) || strings.Contains(string(header), set.Keys[1].Kid), "the key is published")
+
+	server.Advance(time.Hour)
+	_, err = client.GetUser(t.Context(), &cognito.GetUserInput{AccessToken: &tokens.AccessToken})
+	e, ok := errors.AsType[smithy.APIError](err)
+	want.True(t, ok && e.ErrorMessage() == "Access Token has expired", "an hour later: %v", err)
 }

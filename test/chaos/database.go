@@ -88,8 +88,8 @@ func (d *Database) sound(ctx context.Context) error {
 func (d *Database) multiply(ctx context.Context, pool string, n int) error {
 	numbers := fmt.Sprintf(`(WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < %d) SELECT i FROM numbers) AS n`, n)
 	for _, query := range []string{
-		`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled, attributes, sign_in_attribute)
-			SELECT pool_id, sub || '-' || i, username || i, username_fold || i, version, created_at, modified_at, status, enabled, attributes, sign_in_attribute
+		`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled, sms_option, attributes, sign_in_attribute)
+			SELECT pool_id, sub || '-' || i, username || i, username_fold || i, version, created_at, modified_at, status, enabled, sms_option, attributes, sign_in_attribute
 			FROM users CROSS JOIN ` + numbers + ` WHERE pool_id = $1`,
 		`INSERT INTO logins (pool_id, space, login_key, sub) SELECT pool_id, space, login_key || i, sub || '-' || i
 			FROM logins CROSS JOIN ` + numbers + ` WHERE pool_id = $1`,
@@ -163,11 +163,11 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		arg   any
 		each  func(scanner) error
 	}{
-		{`SELECT username, sub, status, enabled, attributes, coalesce(external, '{}') FROM users WHERE pool_id = $1`, pool, func(scan scanner) error {
+		{`SELECT username, sub, status, enabled, sms_option, attributes, coalesce(external, '{}') FROM users WHERE pool_id = $1`, pool, func(scan scanner) error {
 			var name, status, attributes, external string
-			var enabled int
+			var enabled, option int
 			u := record{fields: Object{}}
-			if err := scan(&name, &u.sub, &status, &enabled, &attributes, &external); err != nil {
+			if err := scan(&name, &u.sub, &status, &enabled, &option, &attributes, &external); err != nil {
 				return err
 			}
 			var stored struct{ Identities []struct{ Value string } }
@@ -178,6 +178,9 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 				return err
 			}
 			u.fields[fieldSub], u.fields[fieldStatus], u.fields[fieldEnabled] = u.sub, status, strconv.FormatBool(enabled != 0)
+			if option != 0 {
+				u.fields[fieldOption] = "true"
+			}
 			for _, i := range stored.Identities {
 				u.fields[fieldAccount+i.Value] = linked
 			}

@@ -33,9 +33,10 @@ const (
 	fieldSub     = "sub"
 	fieldStatus  = "status"
 	fieldEnabled = "enabled"
-	fieldCode    = "code"     // the address to which the code went that counts
-	fieldGroup   = "group"    // that the user is in
-	fieldAccount = "account:" // with the subject of an account that is linked to the user
+	fieldOption  = "sms_option" // "true" or absent
+	fieldCode    = "code"       // the address to which the code went that counts
+	fieldGroup   = "group"      // that the user is in
+	fieldAccount = "account:"   // with the subject of an account that is linked to the user
 )
 
 // linked is the value of a field for a linked account.

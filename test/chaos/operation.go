@@ -60,6 +60,8 @@ func Operations() []Operation {
 		{"AdminSetUserPassword", 1, setPassword},
 		{"AdminEnableUser", 1, func(w *Writer) (Call, bool) { return enable(w, true) }},
 		{"AdminDisableUser", 1, func(w *Writer) (Call, bool) { return enable(w, false) }},
+		{"AdminSetUserSettings", 1, setOption},
+		{"AdminUserGlobalSignOut", 1, signOut},
 		{"AdminDeleteUser", 1, deleteUser},
 		{"AdminGetUser", 5, getUser},
 		{"ListUsers", 2, listUsers},
@@ -86,7 +88,7 @@ type attribute struct{ Name, Value string }
 func attributes(set map[string]string) []attribute {
 	var list []attribute
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		if name != fieldSub && name != fieldStatus && name != fieldEnabled && name != fieldCode && name != fieldGroup && !strings.HasPrefix(name, fieldAccount) {
+		if name != fieldSub && name != fieldStatus && name != fieldEnabled && name != fieldOption && name != fieldCode && name != fieldGroup && !strings.HasPrefix(name, fieldAccount) {
 			list = append(list, attribute{name, set[name]})
 		}
 	}
@@ -237,6 +239,20 @@ func enable(w *Writer, enabled bool) (Call, bool) {
 	return w.about(object, Effect{Kind: Change, Set: map[string]string{fieldEnabled: strconv.FormatBool(enabled)}}, nil), ok
 }
 
+func setOption(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	options, value := []map[string]string{}, ""
+	if w.rand.IntN(2) == 0 {
+		options, value = append(options, map[string]string{"DeliveryMedium": "SMS", "AttributeName": "phone_number"}), "true"
+	}
+	return w.about(object, Effect{Kind: Change, Set: map[string]string{fieldOption: value}}, map[string]any{"MFAOptions": options}), ok
+}
+
+func signOut(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	return w.about(object, Effect{Kind: Change}, nil), ok
+}
+
 func deleteUser(w *Writer) (Call, bool) {
 	object, ok := w.user()
 	return w.about(object, Effect{Kind: Destroy}, nil), ok
@@ -324,6 +340,9 @@ func readUser(answer []byte, member string) (Object, error) {
 		for _, account := range accounts {
 			o[fieldAccount+account.UserID] = linked
 		}
+	}
+	if text["MFAOptions"] != nil {
+		o[fieldOption] = "true"
 	}
 	return o, nil
 }

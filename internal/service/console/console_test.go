@@ -25,6 +25,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/console"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 )
 
 var noon = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
@@ -34,6 +35,7 @@ type world struct {
 	store   store.Store
 	handler http.Handler
 	clock   *clock.Movable
+	tokens  *tokens.Tokens
 	log     *bytes.Buffer
 }
 
@@ -56,7 +58,8 @@ func open(t *testing.T) *world {
 		}
 	})
 	w := &world{T: t, store: s, clock: clock.NewMovable(clock.NewFake(noon), 0), log: &bytes.Buffer{}}
-	c := &console.Console{Store: s, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil))}
+	w.tokens = &tokens.Tokens{Store: s, Chance: chance.System(), Clock: w.clock, Base: "http://127.0.0.1:9229"}
+	c := &console.Console{Store: s, Clock: w.clock, Tokens: w.tokens, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if w.handler, err = c.Handler(); err != nil {
 		t.Fatal(err)
 	}

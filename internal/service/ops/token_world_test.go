@@ -1,8 +1,10 @@
 package ops_test
 
 import (
+	"encoding/json"
 	"sync"
 
+	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/jose"
@@ -57,4 +59,12 @@ func (w *world) signIn(u *user.Record, c *pool.Client) *tokens.Set {
 func (w *world) access(u *user.Record) string {
 	w.Helper()
 	return w.signIn(u, w.addClient()).Access.Reveal()
+}
+
+// jsonOf is the JSON of a value that satisfies the constraints of a shape.
+func jsonOf(w *world, s *api.Shape) string {
+	w.Helper()
+	b, err := json.Marshal(sample(w, s))
+	want.NoError(w, err)
+	return string(b)
 }
