@@ -25,6 +25,9 @@ type dialect struct {
 	shareRow string
 	// skipLocked ends a SELECT of rows of which each transaction should take others.
 	skipLocked string
+	// ahead is the query that reads users of a pool by their names, with the name and the row of each; where rows are
+	// locked it locks them.
+	ahead func(s *Store, spots []spot) (query string, args []any)
 	// rewrite brings placeholders into the form that the database reads.
 	rewrite func(query string) string
 	kind    func(error) failure
@@ -50,6 +53,7 @@ func sqliteDialect() *dialect {
 	return &dialect{
 		name:       "sqlite",
 		migrations: "migrations/sqlite",
+		ahead:      aheadSQLite,
 		rewrite:    func(query string) string { return strings.ReplaceAll(query, "$", "?") },
 		kind:       sqliteFailure,
 	}
@@ -59,6 +63,7 @@ func postgresDialect() *dialect {
 	return &dialect{
 		name:       "postgres",
 		migrations: "migrations/postgres",
+		ahead:      aheadPostgres,
 		lockUser:   " FOR UPDATE OF u",
 		lockRow:    " FOR UPDATE",
 		shareRow:   " FOR SHARE",

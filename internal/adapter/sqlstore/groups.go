@@ -14,7 +14,7 @@ type groups struct{ t *transaction }
 
 const (
 	selectGroup   = `SELECT g.name, g.description, g.role_arn, g.precedence, g.created_at, g.modified_at FROM user_groups g `
-	selectMembers = userColumns + `FROM memberships m JOIN users u ON u.pool_id = m.pool_id AND u.sub = m.sub
+	selectMembers = selectUser + `FROM memberships m JOIN users u ON u.pool_id = m.pool_id AND u.sub = m.sub
 		WHERE m.pool_id = $1 AND m.group_name = $2 AND m.sub > $3 ORDER BY m.sub LIMIT $4`
 	selectGroupsOf = selectGroup + `JOIN memberships m ON m.pool_id = g.pool_id AND m.group_name = g.name WHERE m.pool_id = $1 AND m.sub = $2`
 )

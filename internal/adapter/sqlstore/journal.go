@@ -13,9 +13,28 @@ type journal struct{ t *transaction }
 
 const (
 	selectEntry = `SELECT request_id, at, caller, source, operation, pool_id, sub, names FROM journal `
-	insertEntry = `INSERT INTO journal (request_id, at, caller, source, operation, pool_id, sub, names)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+	insertEntry = `INSERT INTO journal (request_id, at, caller, source, operation, pool_id, sub, names) `
+	ifNew       = ` ON CONFLICT DO NOTHING`
 )
+
+// insertEntries writes a number of lines.
+func insertEntries(n int) string {
+	var b strings.Builder
+	b.WriteString(insertEntry + `VALUES `)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(`, `)
+		}
+		b.WriteString(`(` + placeholders(8*i+1, 8) + `)`)
+	}
+	b.WriteString(ifNew)
+	return b.String()
+}
+
+// entryValues are the columns of a line. Names stand one to a line: attribute names hold no line breaks.
+func entryValues(e store.Entry) []any {
+	return []any{e.RequestID, millis(e.Time), e.Caller, e.Source, e.Operation, e.PoolID, e.Sub, strings.Join(e.Names, "\n")}
+}
 
 func scanEntry(r *sql.Rows) (*store.Entry, error) {
 	var e store.Entry
@@ -79,10 +98,17 @@ func (s journal) Clear() error {
 	return err
 }
 
-// Add stores names one to a line: attribute names hold no line breaks.
+// Add writes the line, or leaves it to be written with those of others.
 func (s journal) Add(e store.Entry) error {
 	s.t.request = e.RequestID
-	n, err := s.t.exec(insertEntry, e.RequestID, millis(e.Time), e.Caller, e.Source, e.Operation, e.PoolID, e.Sub, strings.Join(e.Names, "\n"))
+	if s.t.postponeEntry(e) {
+		return nil
+	}
+	return s.write(e)
+}
+
+func (s journal) write(e store.Entry) error {
+	n, err := s.t.exec(s.t.s.statement("journal", 1, func() string { return insertEntries(1) }), entryValues(e)...)
 	if err == nil && n == 0 {
 		return s.t.fail(store.ErrReplayed)
 	}

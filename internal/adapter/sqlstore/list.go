@@ -100,7 +100,7 @@ func (s search) statement(poolID, after string, limit int) (query string, args [
 		args = append(args, v)
 		return "$" + strconv.Itoa(len(args))
 	}
-	b.WriteString(userColumns + `FROM users u WHERE u.pool_id = $1`)
+	b.WriteString(selectUser + `FROM users u WHERE u.pool_id = $1`)
 	column, sub, err := parseCursor(after)
 	if err != nil {
 		return "", nil, err

@@ -15,7 +15,7 @@ import (
 )
 
 // maxRuns bounds how often an update runs that loses against others.
-const maxRuns = 10
+const maxRuns = 16
 
 func (s *Store) openPostgres(ctx context.Context) error {
 	config, err := pgx.ParseConfig(s.o.DSN)
@@ -36,6 +36,9 @@ func (s *Store) openPostgres(ctx context.Context) error {
 	}
 	if err := s.migrate(ctx, s.db); err != nil {
 		return err
+	}
+	if !s.o.Twice && !s.o.Serializable {
+		s.batcher = startBatcher(s)
 	}
 	s.log.Info("database open", "kind", s.d.name)
 	return nil
@@ -148,6 +151,11 @@ func (s *Store) end(tx *sql.Tx) {
 }
 
 func (s *Store) updatePostgres(ctx context.Context, scope store.Scope, fn func(store.Tx) error) error {
+	if s.batcher != nil && scope.Pool != nil && scope.Login != "" && storable(scope.Login) {
+		if done, err := s.batcher.update(ctx, scope, fn); done {
+			return err
+		}
+	}
 	if s.o.Twice {
 		if o := s.updateOnce(ctx, scope, fn, false); o.failed == nil && o.err != nil {
 			return o.err
@@ -229,17 +237,22 @@ func (s *Store) updateOnce(ctx context.Context, scope store.Scope, fn func(store
 	return run{t: t}
 }
 
+const (
+	selectPoolVersion   = `SELECT version FROM pools WHERE id = $1`
+	selectClientVersion = `SELECT version FROM clients WHERE pool_id = $1 AND id = $2`
+)
+
 // scoped checks the versions that the caller decided by, and keeps them from changing, before it runs fn.
 func (s *Store) scoped(t *transaction, scope store.Scope, fn func(store.Tx) error) error {
 	leave := store.Enter(t.ctx)
 	defer leave()
 	if p := scope.Pool; p != nil {
-		if err := s.unchanged(t, `SELECT version FROM pools WHERE id = $1`, p.Version, p.ID); err != nil {
+		if err := s.unchanged(t, selectPoolVersion, p.Version, p.ID); err != nil {
 			return err
 		}
 	}
 	if c := scope.Client; c != nil {
-		if err := s.unchanged(t, `SELECT version FROM clients WHERE pool_id = $1 AND id = $2`, c.Version, c.PoolID, c.ID); err != nil {
+		if err := s.unchanged(t, selectClientVersion, c.Version, c.PoolID, c.ID); err != nil {
 			return err
 		}
 	}

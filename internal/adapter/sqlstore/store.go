@@ -104,13 +104,14 @@ type Store struct {
 	server seal.Key // of what belongs to no pool
 	keys   sync.Map // pool id to seal.Key
 	counts counts
-	// updates are the statements of users.Save by the columns they write.
-	updates sync.Map
+	// statements are the texts of statements that depend on a number, made once.
+	statements sync.Map
 
-	db     *sql.DB  // PostgreSQL's connections, or SQLite's for writing
-	reads  *readers // SQLite
-	writer *writer  // SQLite
-	owner  *os.File // SQLite: the lock
+	db      *sql.DB  // PostgreSQL's connections, or SQLite's for writing
+	reads   *readers // SQLite
+	writer  *writer  // SQLite
+	batcher *batcher // PostgreSQL; nil: every update has a transaction of its own
+	owner   *os.File // SQLite: the lock
 
 	closing   sync.Once
 	closed    atomic.Bool
@@ -129,7 +130,7 @@ type statistic struct {
 type Stats struct {
 	Views       uint64
 	Updates     uint64        // committed or refused by their function
-	Groups      uint64        // commits on SQLite; Updates by Groups is the mean size of a group
+	Groups      uint64        // commits on SQLite, of gathered updates on PostgreSQL
 	Retries     uint64        // runs on PostgreSQL that were repeated
 	Checkpoints uint64        // of SQLite's log
 	LogPages    int64         // in SQLite's log and not yet in the file, when it was last looked at
@@ -153,6 +154,9 @@ func (s *Store) Stats() Stats {
 		st.Waiting = len(s.writer.queue)
 	} else {
 		st.Connections = s.db.Stats().OpenConnections
+		if s.batcher != nil {
+			st.Waiting = len(s.batcher.queue)
+		}
 	}
 	return st
 }
@@ -337,6 +341,9 @@ func (s *Store) Close() (err error) {
 		var errs []error
 		if s.writer != nil {
 			errs = append(errs, s.writer.close())
+		}
+		if s.batcher != nil {
+			s.batcher.close()
 		}
 		if s.reads != nil {
 			errs = append(errs, s.reads.close())

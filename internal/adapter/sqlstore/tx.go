@@ -32,6 +32,13 @@ type transaction struct {
 	snapshot *snapshot
 	err      error
 
+	// In a group: what was read ahead for it, the user that this run took from that, and what it has left to write.
+	ahead *ahead
+	taken *shelved
+	late  late
+	// together forbids everything that cannot be left: the run shares its transaction without a savepoint.
+	together bool
+
 	request  string              // of the journal entry
 	keys     map[string]seal.Key // data keys of pools that were opened in an update
 	pools    map[string]int64    // new versions of pools, 0 for deleted ones
@@ -88,6 +95,11 @@ func (t *transaction) exec(query string, args ...any) (int64, error) {
 	if err := t.ready(args); err != nil {
 		return 0, err
 	}
+	if t.ahead != nil {
+		if err := t.catchUp(); err != nil {
+			return 0, err
+		}
+	}
 	if !t.wrote {
 		if t.before != nil {
 			if err := t.before(); err != nil {
@@ -114,6 +126,11 @@ func (t *transaction) exec(query string, args ...any) (int64, error) {
 func (t *transaction) rows(query string, scan func(*sql.Rows) error, args ...any) (err error) {
 	if err := t.ready(args); err != nil {
 		return err
+	}
+	if t.ahead != nil {
+		if err := t.catchUp(); err != nil {
+			return err
+		}
 	}
 	if err := t.s.fault(t.ctx, StageQuery); err != nil {
 		return t.fail(err)
@@ -204,9 +221,22 @@ func (t *transaction) ready(args []any) error {
 			if v != nil && !storable(*v) {
 				return t.fail(errText)
 			}
+		case []string:
+			if !allStorable(v) {
+				return t.fail(errText)
+			}
 		}
 	}
 	return nil
+}
+
+func allStorable(texts []string) bool {
+	for _, s := range texts {
+		if !storable(s) {
+			return false
+		}
+	}
+	return true
 }
 
 func storable(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }

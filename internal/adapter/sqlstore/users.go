@@ -20,21 +20,25 @@ import (
 type users struct{ t *transaction }
 
 const (
-	userColumns = `SELECT u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
+	userColumns = `u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
 		u.temporary_since, u.sign_in_attribute, u.external, u.sms_option `
-	selectLogin = userColumns + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
+	selectUser  = `SELECT ` + userColumns
+	selectAhead = selectUser + `, l.login_key, `
+	selectLogin = selectUser + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
 		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = $3`
-	selectIdentity = userColumns + `FROM identities i JOIN users u ON u.pool_id = i.pool_id AND u.sub = i.sub
+	selectIdentity = selectUser + `FROM identities i JOIN users u ON u.pool_id = i.pool_id AND u.sub = i.sub
 		WHERE i.pool_id = $1 AND i.provider = $2 AND i.attribute = $3 AND i.identity_key = $4`
-	selectSub = userColumns + `FROM users u WHERE u.pool_id = $1 AND u.sub = $2`
+	selectSub = selectUser + `FROM users u WHERE u.pool_id = $1 AND u.sub = $2`
 )
 
-func scanUser(r *sql.Rows, poolID string) (*user.Record, error) {
+// scanUser reads a user, and the columns that follow it.
+func scanUser(r *sql.Rows, poolID string, more ...any) (*user.Record, error) {
 	u := &user.Record{PoolID: poolID}
 	var created, modified, enabled, sms int64
 	var attributes, pending, external sql.RawBytes
 	var temporary sql.NullInt64
-	err := r.Scan(&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary, &u.SignInAttribute, &external, &sms)
+	err := r.Scan(append([]any{&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary,
+		&u.SignInAttribute, &external, &sms}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +102,12 @@ func (s users) Owner(poolID string, l user.Login) (*user.Record, error) {
 // byLogin is Owner for a pool at hand: the record itself says whether it still holds the login.
 func (s users) byLogin(p *pool.Pool, space user.Space, text string) (*user.Record, error) {
 	l := user.Login{Space: space, Key: user.Key(p, space, text)}
+	if space == user.Names && s.t.taken == nil {
+		if u := s.t.ahead.take(p.ID, loginKey(l.Key)); u != nil && (s.t.s.d.lockUser == "" || slices.Contains(u.record.Logins(p), l)) {
+			s.t.taken = u
+			return u.record, nil
+		}
+	}
 	for range lookups {
 		u, err := s.one(selectLogin, p.ID, string(space), loginKey(l.Key))
 		if err != nil || !s.t.write || s.t.s.d.lockUser == "" || slices.Contains(u.Logins(p), l) {
@@ -320,65 +330,114 @@ func changes(before, after *user.Record) (mask uint16, values []any, err error) 
 	return mask, values, nil
 }
 
-// updateUser is the statement that writes the columns of a mask.
-func (s *Store) updateUser(mask uint16) string {
-	if query, ok := s.updates.Load(mask); ok {
-		return query.(string)
+// change is what an update of a user writes.
+type change struct {
+	mask       uint16 // of optionalColumns
+	values     []any  // of those columns
+	modified   int64
+	attributes string
+}
+
+// updateUser is the statement that writes the columns of a mask, of the user with a sub or in a row.
+func (s *Store) updateUser(mask uint16, byRow bool) string {
+	name, where := "update", ` WHERE pool_id = $1 AND sub = $2 AND version = $3`
+	if byRow {
+		name, where = "update row", ` WHERE rowid = $1 AND version = $2`
 	}
-	var b strings.Builder
-	b.WriteString(`UPDATE users SET version = $4, modified_at = $5, attributes = $6`)
-	n := 7
+	return s.statement(name, int(mask), func() string {
+		n := strings.Count(where, "$") + 1
+		var b strings.Builder
+		b.WriteString(`UPDATE users SET `)
+		for i, column := range append([]string{"version", "modified_at", "attributes"}, columnsOf(mask)...) {
+			if i > 0 {
+				b.WriteString(`, `)
+			}
+			b.WriteString(column + ` = $` + strconv.Itoa(n+i))
+		}
+		b.WriteString(where)
+		return b.String()
+	})
+}
+
+// columnsOf are the optional columns of a mask.
+func columnsOf(mask uint16) []string {
+	var columns []string
 	for i, column := range optionalColumns {
 		if mask&(1<<i) != 0 {
-			b.WriteString(`, ` + column + ` = $` + strconv.Itoa(n))
-			n++
+			columns = append(columns, column)
 		}
 	}
-	b.WriteString(` WHERE pool_id = $1 AND sub = $2 AND version = $3`)
-	s.updates.Store(mask, b.String())
-	return b.String()
+	return columns
 }
 
 func (s users) Save(p *pool.Pool, before, after *user.Record) error {
-	attributes, err := encodeAttributes(after.Attributes)
-	if err != nil {
+	c := &change{modified: millis(after.Modified)}
+	var err error
+	if c.attributes, err = encodeAttributes(after.Attributes); err != nil {
 		return s.t.fail(err)
 	}
-	mask, values, err := changes(before, after)
-	if err != nil {
+	if c.mask, c.values, err = changes(before, after); err != nil {
 		return s.t.fail(err)
 	}
-	next := before.Version + 1
-	args := append(make([]any, 0, 6+len(values)), p.ID, before.Sub, before.Version, next, millis(after.Modified), attributes)
-	n, err := s.t.exec(s.t.s.updateUser(mask), append(args, values...)...)
+	same := user.SameLogins(before, after) && sameIdentities(before.Identities, after.Identities)
+	if !same || !s.t.postpone(p, before, c) {
+		if err := s.write(p, before, c); err != nil {
+			return err
+		}
+	}
+	if !same {
+		if err := s.move(p.ID, before.Sub, distinct(before.Logins(p)), distinct(after.Logins(p))); err != nil {
+			return err
+		}
+		if err := s.moveIdentities(p.ID, before, after); err != nil {
+			return err
+		}
+	}
+	s.t.assign(&after.Version, before.Version+1)
+	return nil
+}
+
+// write changes the row of a user.
+func (s users) write(p *pool.Pool, before *user.Record, c *change) error {
+	s.t.ahead.touch(p.ID, before.Sub)
+	args := append(make([]any, 0, 6+len(c.values)), p.ID, before.Sub, before.Version, before.Version+1, c.modified, c.attributes)
+	n, err := s.t.exec(s.t.s.updateUser(c.mask, false), append(args, c.values...)...)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
 		return s.t.stale(`SELECT 1 FROM users WHERE pool_id = $1 AND sub = $2`, p.ID, before.Sub)
 	}
-	old, now := before.Logins(p), after.Logins(p)
-	if !slices.Equal(old, now) {
-		old, now = distinct(old), distinct(now)
-		for _, l := range old {
-			if !slices.Contains(now, l) {
-				if err := s.release(p.ID, before.Sub, l); err != nil {
-					return err
-				}
-			}
-		}
-		for _, l := range now {
-			if !slices.Contains(old, l) {
-				if err := s.claim(p.ID, before.Sub, l); err != nil {
-					return err
-				}
+	return nil
+}
+
+// writeRow is write for a user that was read ahead.
+func (s users) writeRow(l *late) error {
+	c := l.change
+	args := append(make([]any, 0, 5+len(c.values)), l.row, l.before.Version, l.before.Version+1, c.modified, c.attributes)
+	n, err := s.t.exec(s.t.s.updateUser(c.mask, true), append(args, c.values...)...)
+	if err == nil && n == 0 {
+		return s.t.fail(store.ErrStale)
+	}
+	return err
+}
+
+// move gives up the logins that a user has no more and claims those that it has now.
+func (s users) move(poolID, sub string, old, now []user.Login) error {
+	for _, l := range old {
+		if !slices.Contains(now, l) {
+			if err := s.release(poolID, sub, l); err != nil {
+				return err
 			}
 		}
 	}
-	if err := s.moveIdentities(p.ID, before, after); err != nil {
-		return err
+	for _, l := range now {
+		if !slices.Contains(old, l) {
+			if err := s.claim(poolID, sub, l); err != nil {
+				return err
+			}
+		}
 	}
-	s.t.assign(&after.Version, next)
 	return nil
 }
 
@@ -394,6 +453,7 @@ var deleteUser = [...]string{
 }
 
 func (s users) Delete(p *pool.Pool, u *user.Record) error {
+	s.t.ahead.touch(p.ID, u.Sub)
 	err := s.t.must(`DELETE FROM users WHERE pool_id = $1 AND sub = $2 AND version = $3`, p.ID, u.Sub, u.Version)
 	if errors.Is(err, store.ErrNotFound) {
 		return s.t.stale(`SELECT 1 FROM users WHERE pool_id = $1 AND sub = $2`, p.ID, u.Sub)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -38,6 +37,8 @@ type writer struct {
 	running *job
 	wrote   bool // somebody has written in the open transaction
 	lost    bool // SQLite has rolled the open transaction back by itself
+	ahead   *ahead
+	entries entries
 	// Versions of all pools and clients. The process owns the file, so they need no query. Nil: to be read.
 	pools, clients map[string]int64
 	log            *checkpointer // nil: somebody else does checkpoints
@@ -63,7 +64,10 @@ type job struct {
 	panicked any
 	goexit   bool
 
-	t *transaction // of the run that is to be committed
+	t     *transaction // of the run that is to be committed
+	alone bool         // a run with others failed: it is to have its statements for itself
+
+	answered bool
 }
 
 func startWriter(ctx context.Context, s *Store) (*writer, error) {
@@ -88,21 +92,7 @@ func (w *writer) update(ctx context.Context, scope store.Scope, fn func(store.Tx
 	if err := w.enqueue(j); err != nil {
 		return err
 	}
-	select {
-	case <-j.done:
-	case <-ctx.Done():
-		if j.state.CompareAndSwap(waiting, withdrawn) {
-			return ctx.Err()
-		}
-		<-j.done // it has begun, so it has an outcome
-	}
-	if j.panicked != nil {
-		panic(j.panicked)
-	}
-	if j.goexit {
-		runtime.Goexit()
-	}
-	return j.err
+	return j.wait()
 }
 
 // placeWait is how long an update waits for a place in the queue. Past it the server is asked for more than it can do,
@@ -217,6 +207,7 @@ func answer(jobs []*job, err error) {
 			}
 			j.err = err
 		}
+		j.answered = true
 		close(j.done)
 	}
 }
@@ -229,9 +220,14 @@ func (w *writer) transact(jobs []*job) []*job {
 	if len(jobs) == 0 {
 		return nil
 	}
-	w.group, w.wrote, w.lost = jobs, false, false
+	w.group, w.wrote, w.lost, w.entries.list = jobs, false, false, w.entries.list[:0]
 	if err := w.begin(); err != nil {
 		answer(jobs, err)
+		return nil
+	}
+	if err := w.readAhead(); err != nil {
+		w.rollback()
+		answer(jobs, w.s.sqliteError(err))
 		return nil
 	}
 	for i, j := range jobs {
@@ -246,8 +242,51 @@ func (w *writer) transact(jobs []*job) []*job {
 		}
 	}
 	w.running = nil
+	if !w.flush() {
+		w.rollback()
+		w.abandon(jobs)
+		for _, j := range jobs {
+			j.alone = true
+		}
+		return jobs
+	}
 	answer(jobs, w.commit())
 	return nil
+}
+
+// readAhead reads the users that the jobs name, when there are several.
+func (w *writer) readAhead() error {
+	w.ahead = nil
+	gathered := make([]*job, 0, len(w.group))
+	for _, j := range w.group {
+		if !j.alone && j.named() {
+			gathered = append(gathered, j)
+		}
+	}
+	if len(gathered) < 2 {
+		return nil
+	}
+	a := &ahead{users: make(map[spot]*shelved, len(gathered))}
+	for _, spots := range wanted(gathered) {
+		if err := a.read(&transaction{s: w.s, ctx: gathered[0].ctx, db: w.c}, spots); err != nil {
+			return err
+		}
+	}
+	w.ahead = a
+	return nil
+}
+
+// flush writes the lines of the journal that were left. It reports false when that failed: which job is at fault shows
+// when each writes its own.
+func (w *writer) flush() bool {
+	if len(w.entries.list) == 0 {
+		return true
+	}
+	err := w.entries.flush(&transaction{s: w.s, ctx: w.ctx, db: w.c, write: true})
+	if err != nil {
+		w.s.log.Debug("journal of a group", "error", err)
+	}
+	return err == nil
 }
 
 func (w *writer) begin() error {
@@ -284,6 +323,7 @@ func (w *writer) abandon(jobs []*job) {
 		}
 		j.t, j.err, j.panicked = nil, nil, nil
 	}
+	w.entries.list = w.entries.list[:0]
 	w.pools, w.clients = nil, nil
 }
 
@@ -345,6 +385,9 @@ func (w *writer) one(j *job) {
 	}
 	for ; runs > 0; runs-- {
 		t := &transaction{s: w.s, ctx: context.WithoutCancel(j.ctx), db: w.c, write: true}
+		if !j.alone {
+			t.ahead = w.ahead
+		}
 		saved := false
 		t.before = func() error {
 			if saved = w.wrote; saved {
@@ -354,7 +397,10 @@ func (w *writer) one(j *job) {
 		}
 		err := w.stale(j.scope)
 		if err == nil {
-			err = t.outcome(w.call(j, t))
+			err = t.outcome(w.s.call(j, t))
+		}
+		if err == nil && j.panicked == nil && runs == 1 && t.late.change != nil {
+			err = w.finish(t)
 		}
 		last := runs == 1 || err != nil || j.panicked != nil
 		if !last || err != nil || j.panicked != nil {
@@ -380,13 +426,28 @@ func (w *writer) one(j *job) {
 	}
 }
 
-// call runs the function. A panic is kept for the caller; the end of the goroutine is seen by loop.
-func (w *writer) call(j *job, t *transaction) (err error) {
+// finish writes what a run left. It needs no savepoint: a single statement that fails leaves nothing behind, and the
+// line of the journal waits for those of the others.
+func (w *writer) finish(t *transaction) error {
+	l := t.late
+	t.ahead, t.before = nil, nil
+	if err := (users{t}).writeRow(&l); err != nil {
+		t.wrote = false
+		return err
+	}
+	if l.entry != nil {
+		w.entries.list = append(w.entries.list, *l.entry)
+	}
+	return nil
+}
+
+// call runs the function of a job. A panic is kept for the caller; the end of the goroutine is seen by its loop.
+func (s *Store) call(j *job, t *transaction) (err error) {
 	leave := store.Enter(j.ctx)
 	defer func() {
 		leave()
 		if v := recover(); v != nil {
-			w.s.log.Error("panic in a transaction", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.log.Error("panic in a transaction", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			j.panicked = v
 		}
 	}()

@@ -42,8 +42,24 @@ var order = [...]string{Sub, "name", "given_name", "family_name", "middle_name",
 
 func text(s string) *string { return &s }
 
+// standards are the default entries of the standard attributes. They do not change.
+var standards = func() map[string]Attribute {
+	m := make(map[string]Attribute, len(order)+1)
+	for _, name := range append(order[:], Identities) {
+		if a, ok := makeStandard(name); ok {
+			m[name] = a
+		}
+	}
+	return m
+}()
+
 // standard is the default entry of a standard attribute.
 func standard(name string) (Attribute, bool) {
+	a, ok := standards[name]
+	return a, ok
+}
+
+func makeStandard(name string) (Attribute, bool) {
 	a := Attribute{Name: name, Type: String, Mutable: true, Min: text("0"), Max: text("2048"), Given: true}
 	switch name {
 	case Sub:
@@ -78,9 +94,9 @@ func (s *Settings) Attribute(name string) (Attribute, bool) {
 	if a, ok := standard(name); ok {
 		return a, true
 	}
-	for _, a := range s.Custom {
-		if a.Name == name {
-			return a, true
+	for i := range s.Custom {
+		if s.Custom[i].Name == name {
+			return s.Custom[i], true
 		}
 	}
 	return Attribute{}, false

@@ -117,9 +117,12 @@ func (plan *Plan) address(p *pool.Pool, name, flag string, space Space, value st
 
 // moves finds the addresses that become active now and may be taken over: in an alias pool a verified one.
 func (plan *Plan) moves(p *pool.Pool, before *Record) {
+	if len(p.Aliases) == 0 || SameLogins(before, plan.After) {
+		return
+	}
 	had := before.Logins(p)
 	for _, l := range plan.After.Logins(p) {
-		if l.Space != Names && !slices.Contains(had, l) && len(p.Aliases) > 0 {
+		if l.Space != Names && !slices.Contains(had, l) {
 			plan.Moves = append(plan.Moves, l)
 		}
 	}

@@ -107,6 +107,22 @@ func (r *Record) Logins(p *pool.Pool) []Login {
 	return logins
 }
 
+// SameLogins reports, with less work than a comparison of their Logins, that two states of a user surely have the same:
+// nothing has changed from which logins follow.
+func SameLogins(before, after *Record) bool {
+	if before.Username != after.Username {
+		return false
+	}
+	for _, name := range [...]string{pool.Email, pool.EmailVerified, pool.PhoneNumber, pool.PhoneNumberVerified, pool.PreferredUsername} {
+		x, had := before.Attributes[name]
+		y, has := after.Attributes[name]
+		if had != has || x != y {
+			return false
+		}
+	}
+	return true
+}
+
 // Clone is a deep copy.
 func (r *Record) Clone() *Record {
 	c := *r

@@ -1,0 +1,250 @@
+package sqlstore
+
+import (
+	"cmp"
+	"database/sql"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+)
+
+// Updates that wait together are gathered: the users that their Scopes name are read ahead with one query, and what the
+// most frequent kind of function writes, one user whose logins stay and one line of the journal, is written when the
+// function has returned, on PostgreSQL for all of them at once. A function that does anything else is run as if it
+// were alone. What is here knows no database; writer.go uses it on SQLite, batch.go on PostgreSQL.
+
+// ahead holds users that were read ahead for a group. Each is handed out once, to the function that asks first, and
+// only as long as nobody in the group has written it.
+type ahead struct {
+	users map[spot]*shelved
+}
+
+// spot is where a user is looked up: a user name's key in a pool.
+type spot struct{ pool, key string }
+
+// shelved is a user that was read ahead. Row is its number in the table, on SQLite.
+type shelved struct {
+	record *user.Record
+	row    int64
+}
+
+// late is what a run has left to write until its function has returned.
+type late struct {
+	pool   *pool.Pool
+	row    int64
+	before *user.Record
+	change *change // nil: no user
+	entry  *store.Entry
+}
+
+// take hands out what was read ahead for a login, nil when there is nothing.
+func (a *ahead) take(poolID, key string) *shelved {
+	if a == nil {
+		return nil
+	}
+	at := spot{poolID, key}
+	u := a.users[at]
+	delete(a.users, at)
+	return u
+}
+
+// touch forgets a user that somebody is about to write.
+func (a *ahead) touch(poolID, sub string) {
+	if a == nil {
+		return
+	}
+	for at, u := range a.users {
+		if at.pool == poolID && u.record.Sub == sub {
+			delete(a.users, at)
+		}
+	}
+}
+
+// mostAhead is how many users are read with one query.
+const mostAhead = 64
+
+// named reports whether the Scope of a job names a user.
+func (j *job) named() bool {
+	return j.scope.Pool != nil && j.scope.Login != "" && storable(j.scope.Login)
+}
+
+// spot is where the user that the Scope names is looked up.
+func (j *job) spot() spot {
+	return spot{j.scope.Pool.ID, loginKey(user.Key(j.scope.Pool, user.Names, j.scope.Login))}
+}
+
+// wanted are the spots of jobs that name users: in the order of the pools, one pool and at most mostAhead a query.
+func wanted(jobs []*job) (queries [][]spot) {
+	all := make([]spot, len(jobs))
+	for i, j := range jobs {
+		all[i] = j.spot()
+	}
+	slices.SortFunc(all, func(a, b spot) int { return cmp.Or(strings.Compare(a.pool, b.pool), strings.Compare(a.key, b.key)) })
+	all = slices.Compact(all)
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && n < mostAhead && all[n].pool == all[0].pool {
+			n++
+		}
+		queries = append(queries, all[:n])
+		all = all[n:]
+	}
+	return queries
+}
+
+// read reads the users of one query. A user that two names lead to is left out: it would be handed out twice.
+func (a *ahead) read(t *transaction, spots []spot) error {
+	query, args := t.s.d.ahead(t.s, spots)
+	poolID := spots[0].pool
+	subs := make(map[string]spot, len(spots))
+	return t.rows(query, func(r *sql.Rows) error {
+		var at spot
+		var u shelved
+		var err error
+		at.pool = poolID
+		u.record, err = scanUser(r, poolID, &at.key, &u.row)
+		if err != nil {
+			return err
+		}
+		if other, twice := subs[u.record.Sub]; twice {
+			delete(a.users, other)
+			return nil
+		}
+		subs[u.record.Sub] = at
+		a.users[at] = &u
+		return nil
+	}, args...)
+}
+
+// aheadSQLite asks for a number of users that is a power of two, repeating the last one, so that there are few
+// statements to prepare.
+func aheadSQLite(s *Store, spots []spot) (string, []any) {
+	n := 1
+	for n < len(spots) {
+		n *= 2
+	}
+	args := make([]any, 0, n+2)
+	args = append(args, spots[0].pool, string(user.Names))
+	for i := range n {
+		args = append(args, spots[min(i, len(spots)-1)].key)
+	}
+	return s.statement("ahead", n, func() string {
+		return selectAhead + `u.rowid FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
+			WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key IN (` + placeholders(3, n) + `)`
+	}), args
+}
+
+// aheadPostgres locks the users in the order of their subs, as everybody does who locks several.
+func aheadPostgres(_ *Store, spots []spot) (string, []any) {
+	keys := make([]string, len(spots))
+	for i, at := range spots {
+		keys[i] = at.key
+	}
+	return selectAhead + `0 FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
+		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = ANY($3) ORDER BY u.sub FOR UPDATE OF u`, []any{spots[0].pool, string(user.Names), keys}
+}
+
+// statement makes a statement that depends on a number, once.
+func (s *Store) statement(name string, n int, make func() string) string {
+	type key struct {
+		name string
+		n    int
+	}
+	if query, ok := s.statements.Load(key{name, n}); ok {
+		return query.(string)
+	}
+	query := make()
+	s.statements.Store(key{name, n}, query)
+	return query
+}
+
+// placeholders are n of them, separated by commas, from $first on.
+func placeholders(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(first+i))
+	}
+	return b.String()
+}
+
+// postpone leaves the change of a user until the function has returned. It reports false when that cannot be: the user
+// was not read ahead for this run, or something was written already.
+func (t *transaction) postpone(p *pool.Pool, before *user.Record, c *change) bool {
+	if t.taken == nil || t.taken.record != before || t.wrote || t.late.change != nil || t.late.entry != nil {
+		return false
+	}
+	t.late.pool, t.late.row, t.late.before, t.late.change = p, t.taken.row, before, c
+	return true
+}
+
+// postponeEntry leaves the journal's line until the function has returned, if that is all but what is left already.
+func (t *transaction) postponeEntry(e store.Entry) bool {
+	if t.ahead == nil || t.wrote || t.late.entry != nil || t.late.change == nil {
+		return false
+	}
+	t.late.entry = &e
+	return true
+}
+
+// errAlone says that a gathered function does something for which it has to be alone.
+var errAlone = errors.New("to be run alone")
+
+// catchUp writes what was left, ahead of a statement of a function that does more than expected.
+func (t *transaction) catchUp() error {
+	if t.together {
+		return t.fail(errAlone)
+	}
+	l := t.late
+	if l.change == nil {
+		return nil
+	}
+	t.late = late{}
+	if err := (users{t}).write(l.pool, l.before, l.change); err != nil {
+		return err
+	}
+	if l.entry != nil {
+		return journal{t}.write(*l.entry)
+	}
+	return nil
+}
+
+// entries are lines of the journal that are written together.
+type entries struct{ list []store.Entry }
+
+// entryRows is how many lines one statement writes on SQLite at most.
+const entryRows = 16
+
+var errEntries = errors.New("not all lines of the journal are new")
+
+// flush writes the lines; errEntries when one of them exists.
+func (e *entries) flush(t *transaction) error {
+	list := e.list
+	e.list = e.list[:0]
+	for len(list) > 0 {
+		n := entryRows
+		for n > len(list) {
+			n /= 2
+		}
+		args := make([]any, 0, 8*n)
+		for _, entry := range list[:n] {
+			args = append(args, entryValues(entry)...)
+		}
+		done, err := t.exec(t.s.statement("journal", n, func() string { return insertEntries(n) }), args...)
+		if err != nil {
+			return err
+		}
+		if done != int64(n) {
+			return t.fail(errEntries)
+		}
+		list = list[n:]
+	}
+	return nil
+}
