@@ -23,6 +23,7 @@ import (
 // how to wait, to repeat and to find out about a lost COMMIT.
 type batcher struct {
 	s       *Store
+	ctx     context.Context // of statements that belong to no caller; it never ends
 	queue   chan *job
 	running atomic.Int64 // calls of Update that could be gathered
 
@@ -38,8 +39,8 @@ const (
 	mostInBatch = 128
 )
 
-func startBatcher(s *Store) *batcher {
-	b := &batcher{s: s, queue: make(chan *job, 4*mostInBatch)}
+func startBatcher(ctx context.Context, s *Store) *batcher {
+	b := &batcher{s: s, ctx: context.WithoutCancel(ctx), queue: make(chan *job, 4*mostInBatch)}
 	for range batches {
 		b.done.Add(1)
 		go b.loop()
@@ -139,7 +140,7 @@ func (b *batcher) transact(jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), b.s.o.Timeout)
+	ctx, cancel := context.WithTimeout(b.ctx, b.s.o.Timeout)
 	defer cancel()
 	err := b.attempt(ctx, jobs)
 	if err != nil {

@@ -38,7 +38,7 @@ func (s *Store) openPostgres(ctx context.Context) error {
 		return err
 	}
 	if !s.o.Twice && !s.o.Serializable {
-		s.batcher = startBatcher(s)
+		s.batcher = startBatcher(ctx, s)
 	}
 	s.log.Info("database open", "kind", s.d.name)
 	return nil
