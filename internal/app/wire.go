@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -58,6 +60,9 @@ type parts struct {
 	// receivers answers who decrypts codes at this server; nil when a key service elsewhere does.
 	receivers httpd.KeyService
 	server    *httpd.Server
+	free      map[api.Quota]int // quotas that nobody has changed through the API
+	limits    *dispatch.Limiter // nil: there are no quotas
+	sources   *dispatch.Sources // nil: addresses have no budgets
 }
 
 // databaseName is the embedded database's file in the data folder, keyName that of the key-encryption key.
@@ -157,15 +162,14 @@ func (a *App) wire(ctx context.Context) error {
 	a.sweep = &jobs.Sweep{Store: a.store, Clock: a.clock, Log: a.log}
 
 	a.tokens = &tokens.Tokens{Store: a.store, Chance: a.chance, Clock: a.clock, Base: c.Issuer}
-	limits, err := limiter(&c.Limits, a.real)
-	if err != nil {
+	if err := a.quotas(); err != nil {
 		return err
 	}
 	registry := dispatch.NewRegistry()
 	for _, family := range a.families() {
 		family.Register(registry)
 	}
-	a.pipeline = &dispatch.Pipeline{Registry: registry, Store: a.store, Clock: a.clock, Limits: limits, Account: c.Account,
+	a.pipeline = &dispatch.Pipeline{Registry: registry, Store: a.store, Clock: a.clock, Limits: a.limits, Sources: a.sources, Account: c.Account,
 		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Tokens: a.tokens, Log: a.log}
 	return a.edge()
 }
@@ -178,6 +182,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.Tags{Store: a.store},
 		&ops.Groups{Store: a.store, Pages: a.pages},
 		&ops.Identities{Store: a.store},
+		&ops.Limits{Store: a.store, Free: a.free, Ceiling: a.o.Config.RateCeiling},
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},
@@ -194,7 +199,7 @@ func (a *App) edge() error {
 		Keys: a.receivers, KeyVerifier: &authn.Verifier{Keys: a.keys, Now: a.real.Now, Service: "kms"},
 		Region: c.Region, AllowedHosts: c.AllowHosts, AllowedOrigins: c.AllowOrigins,
 		Log: a.log, Ready: a.ready, RequestID: func() string { return a.chance.RequestIDAt(clock.Machine()) }, Now: clock.Machine,
-		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit},
+		Limits:   httpd.Limits{Drain: c.Drain, Stop: finishLimit, InFlight: cmp.Or(c.MaxInFlight, -1)},
 		CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		Documents: a.tokens.Documents(a.log), IsDocument: tokens.DocumentPath,
 	}
@@ -286,7 +291,7 @@ func (a *App) ready() error {
 // operator returns the pipeline as the operator uses it, who may choose ids and is not limited. It shares the kept settings.
 func (a *App) operator() *dispatch.Pipeline {
 	p := *a.pipeline
-	p.CustomIDs, p.Limits = true, nil
+	p.CustomIDs, p.Limits, p.Sources = true, nil, nil
 	return &p
 }
 
@@ -347,23 +352,38 @@ func (u unconfigured) Send(ctx context.Context, _ *message.Message) (message.Rec
 	return message.Receipt{}, errors.New(string(u))
 }
 
-// limiter makes the quotas; nil when there are none.
-func limiter(l *config.Limits, real clock.Clock) (*dispatch.Limiter, error) {
+// quotas makes what limits requests by category, user, pool and address.
+func (a *App) quotas() error {
+	l := &a.o.Config.Limits
+	a.free = api.DefaultLimits()
 	rates := map[api.Quota]int{}
-	known := api.DefaultLimits()
 	if l.Rates == "aws" {
-		rates = api.DefaultLimits()
+		maps.Copy(rates, a.free)
 	}
 	for name, n := range l.Rate {
-		if _, ok := known[api.Quota(name)]; !ok {
-			return nil, fmt.Errorf("rate: there is no quota category %q; docs/reference/operations.md lists them", name)
+		if _, ok := a.free[api.Quota(name)]; !ok {
+			return fmt.Errorf("rate: there is no quota category %q; docs/reference/operations.md lists them", name)
 		}
 		rates[api.Quota(name)] = n
 	}
-	if len(rates) == 0 {
-		return nil, nil
+	maps.Copy(a.free, rates)
+	if len(rates) > 0 {
+		a.limits = dispatch.NewLimiter(dispatch.Rates{Categories: rates, User: l.UserRate, Pool: l.PoolRate}, a.real)
+		a.limits.Provisioned, a.limits.Log = dispatch.ProvisionedIn(a.store), a.log
 	}
-	return dispatch.NewLimiter(rates, real), nil
+	if a.o.Dev || l.SourceRate == 0 {
+		return nil
+	}
+	exempt := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	for _, network := range l.SourceExempt {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return fmt.Errorf("source-exempt: %w", err)
+		}
+		exempt = append(exempt, prefix)
+	}
+	a.sources = dispatch.NewSources(l.SourceRate, exempt, a.real)
+	return nil
 }
 
 // devKey is the key of a development server: made at the first start of its data folder and kept.

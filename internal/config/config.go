@@ -85,8 +85,16 @@ type Triggers struct {
 
 // Limits is how many requests are taken.
 type Limits struct {
+	MaxInFlight  int      `name:"max-in-flight" yaml:"max-in-flight" env:"POOLHOUSE_MAX_IN_FLIGHT" group:"limits" placeholder:"N" default:"512" help:"Requests that are worked on at the same time; more are refused at once. 0: no bound."`
+	SourceRate   int      `name:"source-rate" yaml:"source-rate" env:"POOLHOUSE_SOURCE_RATE" group:"limits" placeholder:"N" default:"600" help:"Requests a minute that one network address may make to operations for which a client id is enough, such as SignUp. 0: no bound. Not in 'dev'."`
+	SourceExempt []string `name:"source-exempt" yaml:"source-exempt" env:"POOLHOUSE_SOURCE_EXEMPT" group:"limits" placeholder:"CIDR" help:"A network without that bound, such as that of servers of yours which sign users in. This machine never has it."`
+
 	Rates string         `name:"rates" yaml:"rates" env:"POOLHOUSE_RATES" group:"limits" enum:"off,aws" default:"off" help:"Request quotas: off, or aws for the default quotas of the real service."`
 	Rate  map[string]int `name:"rate" yaml:"rate" env:"POOLHOUSE_RATE" group:"limits" placeholder:"CATEGORY=N" mapsep:";" help:"Requests a second of a quota category, such as UserUpdate=100."`
+
+	UserRate    int `name:"user-rate" yaml:"user-rate" env:"POOLHOUSE_USER_RATE" group:"limits" placeholder:"N" default:"10" help:"Reads, and likewise writes, a second that one user may be the object of, where there are request quotas. 0: no bound."`
+	PoolRate    int `name:"pool-rate" yaml:"pool-rate" env:"POOLHOUSE_POOL_RATE" group:"limits" placeholder:"N" default:"5" help:"Calls a second of one operation for one pool in the quota categories of clients and resources, where there are request quotas. 0: no bound."`
+	RateCeiling int `name:"rate-ceiling" yaml:"rate-ceiling" env:"POOLHOUSE_RATE_CEILING" group:"limits" placeholder:"N" default:"10" help:"How many times its default UpdateProvisionedLimit may raise the quota of a category."`
 }
 
 // Logging is what the server says about itself.
@@ -142,6 +150,19 @@ func (c *Config) Check() error {
 	for category, n := range c.Rate {
 		if n <= 0 {
 			return fmt.Errorf("rate: %s must allow at least 1 request a second, not %d", category, n)
+		}
+	}
+	for _, n := range []struct {
+		name         string
+		value, least int
+	}{{"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"rate-ceiling", c.RateCeiling, 1}} {
+		if n.value < n.least {
+			return fmt.Errorf("%s: %d is less than %d", n.name, n.value, n.least)
+		}
+	}
+	for _, cidr := range c.SourceExempt {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			return fmt.Errorf("source-exempt: %q is not a network such as 10.0.0.0/8", cidr)
 		}
 	}
 	if c.Drain < 0 {

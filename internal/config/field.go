@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -51,6 +52,8 @@ func kind(f reflect.StructField) string {
 	switch f.Type.String() {
 	case "bool":
 		return "true or false"
+	case "int":
+		return "number"
 	case "[]string":
 		return "list"
 	case "map[string]string", "map[string]int":
@@ -130,6 +133,14 @@ func Defaults() Config {
 	var c Config
 	walk(reflect.ValueOf(&c).Elem(), func(f reflect.StructField, v reflect.Value) {
 		if text := f.Tag.Get("default"); text != "" {
+			if v.Kind() == reflect.Int {
+				n, err := strconv.Atoi(text)
+				if err != nil {
+					panic(fmt.Sprintf("config: the default of %s is no number", f.Name)) // the program is broken
+				}
+				v.SetInt(int64(n))
+				return
+			}
 			v.SetString(text)
 		}
 	})

@@ -55,10 +55,20 @@ func (x *exchange) operation() {
 		x.fault(http.StatusBadRequest, fault.CrossOrigin())
 		return
 	}
+	// Refused before the body is read, where there are too many already, and counted after: a body that comes slowly takes no place.
+	if x.crowded(x.inFlight.Load() + 1) {
+		x.fault(http.StatusBadRequest, fault.TooManyRequests())
+		return
+	}
 	if !x.read() {
 		return
 	}
 	defer x.release()
+	defer x.inFlight.Add(-1)
+	if x.crowded(x.inFlight.Add(1)) {
+		x.fault(http.StatusBadRequest, fault.TooManyRequests())
+		return
+	}
 	in := inbound{exchange: x, named: named}
 	region := ""
 	if x.spec.Auth == api.IAM {
@@ -83,6 +93,11 @@ func (x *exchange) operation() {
 	}
 	x.buf.out = wire.AppendOutput(x.buf.out[:0], dialect, reply.Spec, reply.Out, x.id, reply.At)
 	x.write(http.StatusOK, x.buf.out)
+}
+
+// crowded reports whether so many requests are more than may be worked on at the same time.
+func (x *exchange) crowded(n int64) bool {
+	return x.limits.InFlight >= 0 && n > int64(x.limits.InFlight)
 }
 
 func identity(encoding []string) bool {

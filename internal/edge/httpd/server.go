@@ -73,6 +73,7 @@ type Server struct {
 	CertFile, KeyFile string
 
 	draining atomic.Bool
+	inFlight atomic.Int64 // operations whose body is read and whose answer is not written
 	buffers  sync.Pool
 }
 
@@ -87,6 +88,9 @@ type Limits struct {
 	Write     time.Duration // until an answer is taken; 60 s
 	Drain     time.Duration // for which a stopping server still takes new requests; 0
 	Stop      time.Duration // until requests in flight are cut off; 30 s
+	// InFlight is how many requests to operations may be worked on at the same time; 512, or with a negative number any. One that is
+	// too many is refused at once: waiting would only make everybody late.
+	InFlight int
 	// Connections is how many may be open at once; by default as many as file descriptors allow, with some left over
 	// for the database. At the bound the connections that are idle longest are closed.
 	Connections int
@@ -101,6 +105,7 @@ func (l Limits) orDefaults() Limits {
 	or(&l.Idle, 120*time.Second)
 	or(&l.Write, 60*time.Second)
 	or(&l.Stop, 30*time.Second)
+	or(&l.InFlight, 512)
 	return l
 }
 

@@ -102,6 +102,26 @@ func TooManyRequests() *Error {
 	return &Error{Code: TooManyRequestsException, Message: "Rate exceeded"}
 }
 
+// LimitAttributes answers InvalidParameterException: A limit of the class API_CATEGORY is defined by the attribute Category alone. (unconfirmed)
+func LimitAttributes() *Error {
+	return &Error{Code: InvalidParameterException, Message: "A limit of the class API_CATEGORY is defined by the attribute Category alone."}
+}
+
+// LimitUnknown answers ResourceNotFoundException: There is no limit for the category {category}. (unconfirmed)
+func LimitUnknown(category string) *Error {
+	return &Error{Code: ResourceNotFoundException, Message: "There is no limit for the category " + category + "."}
+}
+
+// LimitTooLow answers InvalidParameterException: The requested limit value must not be lower than {value} for the category {category}. (unconfirmed)
+func LimitTooLow(category, value string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The requested limit value must not be lower than " + value + " for the category " + category + "."}
+}
+
+// LimitTooHigh answers ServiceQuotaExceededException: The requested limit value exceeds the account maximum of {value} for the category {category}. (unconfirmed)
+func LimitTooHigh(category, value string) *Error {
+	return &Error{Code: ServiceQuotaExceededException, Message: "The requested limit value exceeds the account maximum of " + value + " for the category " + category + "."}
+}
+
 // PoolNotFound answers ResourceNotFoundException: User pool {pool} does not exist. (observed)
 func PoolNotFound(pool string) *Error {
 	return &Error{Code: ResourceNotFoundException, Message: "User pool " + pool + " does not exist."}
@@ -953,6 +973,10 @@ func Catalogue() []Text {
 		{"Signature", "*", "observed", "{text}"},
 		{"KeyService", "*", "own", "{text}"},
 		{"TooManyRequests", "TooManyRequestsException", "unconfirmed", "Rate exceeded"},
+		{"LimitAttributes", "InvalidParameterException", "unconfirmed", "A limit of the class API_CATEGORY is defined by the attribute Category alone."},
+		{"LimitUnknown", "ResourceNotFoundException", "unconfirmed", "There is no limit for the category {category}."},
+		{"LimitTooLow", "InvalidParameterException", "unconfirmed", "The requested limit value must not be lower than {value} for the category {category}."},
+		{"LimitTooHigh", "ServiceQuotaExceededException", "unconfirmed", "The requested limit value exceeds the account maximum of {value} for the category {category}."},
 		{"PoolNotFound", "ResourceNotFoundException", "observed", "User pool {pool} does not exist."},
 		{"ClientNotFound", "ResourceNotFoundException", "observed", "User pool client {client} does not exist."},
 		{"OnReplica", "OperationNotEnabledException", "unconfirmed", "The operation {operation} is not enabled on a secondary replica."},

@@ -402,34 +402,3 @@ func TestHandleTwicePanics(t *testing.T) {
 		dispatch.Handle(reg, api.AdminDeleteUser, func(context.Context, *dispatch.Call, *api.AdminDeleteUserInput) (*struct{}, error) { return nil, nil })
 	}
 }
-
-// TestLimiter is test I13: exactly above the rate, other users unaffected, off without a limiter.
-func TestLimiter(t *testing.T) {
-	t.Parallel()
-	fake := clock.NewFake(time.Unix(1_700_000_000, 0))
-	l := dispatch.NewLimiter(map[api.Quota]int{api.UserUpdate: 25}, fake)
-	update, get := api.AdminUpdateUserAttributes.Spec, api.AdminGetUser.Spec
-	allowed := func(spec *api.Spec, region, user string, n int) (ok int) {
-		for range n {
-			if l.Allow(spec, region, "us-east-1_Abc", user) == nil {
-				ok++
-			}
-		}
-		return ok
-	}
-	want.Equal(t, allowed(update, "us-east-1", "a", 6), 6)
-	want.Equal(t, allowed(update, "us-east-1", "A", 30), 4) // ten writes a second and user, however it is spelt
-	want.Equal(t, allowed(get, "us-east-1", "a", 30), 10)   // reads count apart
-	want.Equal(t, allowed(update, "us-east-1", "b", 30), 10)
-	want.Equal(t, allowed(update, "us-east-1", "c", 30), 5) // the category is full: 25
-	want.Equal(t, allowed(update, "eu-west-1", "d", 30), 10)
-	fake.Advance(200 * time.Millisecond)
-	want.Equal(t, allowed(update, "us-east-1", "e", 30), 5)
-	want.Error(t, l.Allow(update, "us-east-1", "us-east-1_Abc", "e"), fault.TooManyRequests())
-	fake.Advance(time.Minute)
-	want.Equal(t, allowed(update, "us-east-1", "a", 30), 10)
-	var off *dispatch.Limiter
-	for range 1000 {
-		want.NoError(t, off.Allow(update, "us-east-1", "us-east-1_Abc", "a"))
-	}
-}

@@ -68,6 +68,7 @@ type Pipeline struct {
 	Store    store.Store
 	Clock    clock.Clock
 	Limits   *Limiter // nil: no limits
+	Sources  *Sources // nil: no budgets by address
 	Account  string
 	// CustomIDs lets callers choose ids by LocalStack's _custom_id_ convention.
 	CustomIDs bool
@@ -110,6 +111,11 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 		}
 		reply.Caller = c.Caller.KeyID
 	}
+	if spec.Auth == api.Public {
+		if err := p.Sources.Allow(r.Source); err != nil {
+			return nil, err
+		}
+	}
 	if !built {
 		return nil, fault.NotBuilt(spec.Name)
 	}
@@ -135,7 +141,7 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 	if err := p.scope(&c, names); err != nil {
 		return nil, err
 	}
-	if err := p.Limits.Allow(spec, r.Region, cmp.Or(names.pool, names.client), names.user); err != nil {
+	if err := p.Limits.Allow(ctx, spec, r.Region, cmp.Or(names.pool, names.client), names.user); err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
@@ -171,7 +177,7 @@ func (p *Pipeline) open(ctx context.Context, c *Call, in any, n *names) error {
 	if c.Token, err = p.Tokens.Open(ctx, text, c.Now); err != nil {
 		return err
 	}
-	n.pool, n.client = c.Token.PoolID, c.Token.ClientID
+	n.pool, n.client, n.user = c.Token.PoolID, c.Token.ClientID, c.Token.Username
 	c.Caller.KeyID = c.Token.Sub
 	return nil
 }

@@ -178,6 +178,8 @@ var models = []model{
 	{"UpdateUserPoolClient", "", everySetting, ofClient(`,"RefreshTokenValidity":7,"ReadAttributes":["email"]`)},
 	{"DeleteUserPoolClient", "", everySetting, ofClient("")},
 	{"ListUserPoolClients", "", everySetting, func(w *world) string { w.newClient(); return ofPool(`,"MaxResults":1`)(w) }},
+	{"GetProvisionedLimit", "", nil, provisioned("")},
+	{"UpdateProvisionedLimit", "", nil, provisioned(`,"RequestedLimitValue":30`)},
 	{"TagResource", "", everySetting, tagged(`,"Tags":{"a":"2","c":"3"}`)},
 	{"UntagResource", "", everySetting, tagged(`,"TagKeys":["a"]`)},
 	{"ListTagsForResource", "", everySetting, tagged("")},
@@ -257,6 +259,14 @@ func ofPool(members string) func(*world) string {
 func ofClient(members string) func(*world) string {
 	return func(w *world) string {
 		return `{"UserPoolId":"$pool","ClientId":"` + w.newClient() + `"` + members + `}`
+	}
+}
+
+func provisioned(members string) func(*world) string {
+	return func(w *world) string {
+		definition := `{"LimitDefinition":{"LimitClass":"API_CATEGORY","Attributes":{"Category":"UserUpdate"}}`
+		want.Contains(w, w.call("UpdateProvisionedLimit", definition+`,"RequestedLimitValue":26}`), `"ProvisionedLimitValue":26`)
+		return definition + members + "}"
 	}
 }
 

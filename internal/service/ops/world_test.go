@@ -133,6 +133,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},
 		&ops.Clients{Store: s, Chance: source, Pages: sealer},
 		&ops.Tags{Store: s},
+		&ops.Limits{Store: s, Free: api.DefaultLimits(), Ceiling: 10},
 		&ops.Self{Store: s},
 		&ops.SignOut{Store: s},
 		&ops.Groups{Store: s, Pages: sealer},
