@@ -182,7 +182,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.Tags{Store: a.store},
 		&ops.Groups{Store: a.store, Pages: a.pages},
 		&ops.Identities{Store: a.store},
-		&ops.Limits{Store: a.store, Free: a.free, Ceiling: a.o.Config.RateCeiling},
+		&ops.Limits{Store: a.store, Free: a.free, Ceiling: cmp.Or(a.o.Config.RateCeiling, 10)},
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},

@@ -94,7 +94,7 @@ type Limits struct {
 
 	UserRate    int `name:"user-rate" yaml:"user-rate" env:"POOLHOUSE_USER_RATE" group:"limits" placeholder:"N" default:"10" help:"Reads, and likewise writes, a second that one user may be the object of, where there are request quotas. 0: no bound."`
 	PoolRate    int `name:"pool-rate" yaml:"pool-rate" env:"POOLHOUSE_POOL_RATE" group:"limits" placeholder:"N" default:"5" help:"Calls a second of one operation for one pool in the quota categories of clients and resources, where there are request quotas. 0: no bound."`
-	RateCeiling int `name:"rate-ceiling" yaml:"rate-ceiling" env:"POOLHOUSE_RATE_CEILING" group:"limits" placeholder:"N" default:"10" help:"How many times its default UpdateProvisionedLimit may raise the quota of a category."`
+	RateCeiling int `name:"rate-ceiling" yaml:"rate-ceiling" env:"POOLHOUSE_RATE_CEILING" group:"limits" placeholder:"N" default:"10" help:"How many times its default UpdateProvisionedLimit may raise the quota of a category; 0 is the default."`
 }
 
 // Logging is what the server says about itself.
@@ -155,7 +155,7 @@ func (c *Config) Check() error {
 	for _, n := range []struct {
 		name         string
 		value, least int
-	}{{"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"rate-ceiling", c.RateCeiling, 1}} {
+	}{{"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"rate-ceiling", c.RateCeiling, 0}} {
 		if n.value < n.least {
 			return fmt.Errorf("%s: %d is less than %d", n.name, n.value, n.least)
 		}
