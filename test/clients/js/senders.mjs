@@ -95,6 +95,26 @@ const scenarios = {
     assert.equal((await inbox(email))[0].code, code);
   },
 
+  async 'SignUp and ResendConfirmationCode: the codes confirm'() {
+    const pool = await makePool();
+    const { UserPoolClient } = await send('CreateUserPoolClient', { UserPoolId: pool.Id, ClientName: 'web' });
+    const user = { ClientId: UserPoolClient.ClientId, Username: 'jane' };
+    const email = `${randomUUID()}@example.com`;
+    await send('SignUp', { ...user, Password: 'Passw0rd!x', UserAttributes: pairs({ email }), ClientMetadata: { k: 'v' } });
+    const [first] = await events(pool, 1);
+    assert.equal(first.triggerSource, 'CustomEmailSender_SignUp');
+    assert.deepEqual(first.request.clientMetadata, { k: 'v' });
+    assert.equal(first.callerContext.clientId, user.ClientId);
+    assert.equal((await inbox(email))[0].code, await open(first));
+    await send('ResendConfirmationCode', { ...user, ClientMetadata: { k: 'v' } });
+    const [, second] = await events(pool, 2);
+    assert.equal(second.triggerSource, 'CustomEmailSender_ResendCode');
+    assert.equal(second.request.clientMetadata, null);
+    await send('ConfirmSignUp', { ...user, ConfirmationCode: await open(second) });
+    const { UserStatus } = await send('AdminGetUser', { UserPoolId: pool.Id, Username: 'jane' });
+    assert.equal(UserStatus, 'CONFIRMED');
+  },
+
   async 'a message opens with its own key and context alone'() {
     const pool = await makePool();
     await send('AdminCreateUser', {
