@@ -264,6 +264,12 @@ func (w *Writer) judge(operation string, c Call, r reply) Line {
 				line.Event, line.Note = Wrong, err.Error()
 			}
 		}
+		if operation == "SignUp" {
+			var err error
+			if line.Sub, err = subOf(r.body); err != nil {
+				line.Event, line.Note = Wrong, fmt.Sprintf("the answer holds no sub (%v): %s", err, r.body)
+			}
+		}
 		if operation == "AdminCreateUser" {
 			var answer struct{ User json.RawMessage }
 			err := json.Unmarshal(r.body, &answer)

@@ -150,7 +150,7 @@ func (w *World) makePools(hook string) (requests []string) {
 		}
 		requests = append(requests, w.Call(0, "CreateUserPool", input, nil))
 	}
-	return requests
+	return append(requests, w.Call(0, "CreateUserPoolClient", map[string]any{"UserPoolId": sharedPool, "ClientName": customID + sharedClient}, nil))
 }
 
 // Fill puts users into a pool of their own, CHAOS_USERS or else as many as given, so that a server that starts has something to open.

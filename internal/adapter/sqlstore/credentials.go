@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"database/sql"
 	"encoding/json"
+	"errors"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
@@ -90,11 +91,15 @@ func (s codes) Get(poolID, sub string, purpose verify.Purpose) (verify.Code, err
 }
 
 func (s codes) Matches(poolID, sub string, purpose verify.Purpose, code secret.Text) (bool, error) {
-	c, stored, err := s.read(poolID, sub, purpose)
-	if err != nil {
-		return false, err
+	c, stored, missing := s.read(poolID, sub, purpose)
+	if missing != nil && !errors.Is(missing, store.ErrNotFound) {
+		return false, missing
 	}
+	// Also without a code: who guesses must not learn by the time whether there is one.
 	mac, err := s.mac(poolID, sub, purpose, c.Target, code)
+	if err == nil {
+		err = missing
+	}
 	return err == nil && hmac.Equal(mac, stored), err
 }
 

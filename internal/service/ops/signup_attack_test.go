@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -467,5 +468,34 @@ func TestSignUpE16(t *testing.T) {
 		// Who had signed up before may finish.
 		want.Equal(w, w.public("ConfirmSignUp", "before", code(right)), "{}")
 		want.Equal(w, w.stored(u).Status, user.Confirmed)
+	})
+}
+
+// TestSignUpA2 counts what the store is asked when somebody guesses at a user and at nobody, by a client that hides who
+// exists: it is as much, so that time does not tell.
+func TestSignUpA2(t *testing.T) {
+	t.Parallel()
+	onOwn(t, func(t *testing.T, o sqlstore.Options) {
+		var calls atomic.Int64
+		o.Fault = func(context.Context, sqlstore.Stage) error {
+			calls.Add(1)
+			return nil
+		}
+		w := newWorld(t, openOwn(t, o), openPool)
+		w.client(nil)
+		_, right := w.newcomer("jane", "email=n@x.io")
+		w.client(hiding)
+		ask := func(operation, name, more, answer string) int64 {
+			before := calls.Load()
+			want.Contains(t, w.public(operation, name, more), answer)
+			return calls.Load() - before
+		}
+		for _, name := range []string{"jane", "nobody"} { // the first attempts read the settings and begin the tallies
+			ask("ConfirmSignUp", name, code(wrong(right)), wrongCode)
+			ask("ResendConfirmationCode", name, "", "EMAIL")
+		}
+		want.Equal(t, ask("ConfirmSignUp", "jane", code(wrong(right)), wrongCode), ask("ConfirmSignUp", "nobody", code(wrong(right)), wrongCode))
+		want.Equal(t, ask("ResendConfirmationCode", "jane", "", "EMAIL"), ask("ResendConfirmationCode", "nobody", "", "EMAIL"))
+		want.Equal(t, w.sent(), nil)
 	})
 }
