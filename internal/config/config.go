@@ -129,7 +129,10 @@ func (c *Config) Check() error {
 	if c.KeyFile != "" && !c.Key.IsZero() {
 		return fmt.Errorf("key-file and key: give one of them, not both")
 	}
-	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}, {"kms-endpoint", c.kmsURL()}, {"issuer", strings.TrimPrefix(c.Issuer, "aws")}} {
+	for _, u := range []struct{ name, value string }{{"public-url", c.PublicURL}, {"sms-webhook", c.SMSWebhook}, {"lambda-endpoint", c.LambdaURL}, {"kms-endpoint", c.kmsURL()}, {"issuer", c.Issuer}} {
+		if u.name == "issuer" && u.value == "aws" {
+			continue
+		}
 		if err := checkURL(u.value); err != nil {
 			return fmt.Errorf("%s: %w", u.name, err)
 		}
