@@ -187,6 +187,8 @@ func (a *App) families() []dispatch.Family {
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},
 		&ops.SignOut{Store: a.store},
+		&ops.Recovery{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys},
+		&ops.Passwords{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.SignUps{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
 	}
 }

@@ -38,7 +38,7 @@ func AlertsOf(p *pool.Pool, before, after *user.Record, newPassword bool) []Aler
 			case a == pool.Email && email != "":
 				list = append(list, Alert{source, a, email})
 				return
-			case a == pool.PhoneNumber && phone != "" && p.Sms != nil:
+			case a == pool.PhoneNumber && phone != "" && p.SendsSMS():
 				list = append(list, Alert{source, a, phone})
 				return
 			}

@@ -145,3 +145,25 @@ func PostConfirmationEvent(p *pool.Pool, r *user.Record, source string, metadata
 	return &Event{Version: "1", Region: p.Region, PoolID: p.ID, Username: r.Username, Caller: caller, Source: source,
 		Request: postConfirmationRequest{Attributes: Attributes(p, r), Metadata: metadata}, Response: struct{}{}}
 }
+
+type migrationRequest struct {
+	Validation map[string]string `json:"validationData"`
+	Metadata   map[string]string `json:"clientMetadata,omitempty"`
+	Attributes map[string]string `json:"userAttributes"`
+}
+
+type migrationResponse struct {
+	Attributes map[string]string `json:"userAttributes"`
+	Force      *bool             `json:"forceAliasCreation"`
+	SMS        *bool             `json:"enableSMSMFA"`
+	Status     *string           `json:"finalUserStatus"`
+	Action     *string           `json:"messageAction"`
+	Media      []string          `json:"desiredDeliveryMediums"`
+}
+
+// MigrationEvent is the event for a UserMigration function that is asked about a name which nobody has, as it was typed,
+// by somebody who has forgotten the password.
+func MigrationEvent(p *pool.Pool, username string, metadata map[string]string, caller Caller) *Event {
+	return &Event{Version: "1", Region: p.Region, PoolID: p.ID, Username: username, Caller: caller, Source: SourceMigrateForgotten,
+		Request: migrationRequest{Metadata: metadata}, Response: migrationResponse{}}
+}

@@ -75,6 +75,7 @@ const (
 	SourcePreSignUp        = "PreSignUp_SignUp"
 	SourcePreSignUpByAdmin = "PreSignUp_AdminCreateUser"
 	SourceConfirmedSignUp  = "PostConfirmation_ConfirmSignUp"
+	SourceConfirmForgotten = "PostConfirmation_ConfirmForgotPassword"
 	SourceMigrateForgotten = "UserMigration_ForgotPassword"
 )
 

@@ -1,6 +1,8 @@
 package user
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -77,6 +79,36 @@ func create(p *pool.Pool, status Status, username, attribute, sub string, values
 		}
 	}
 	return r, checkPreferred(p, r, r.Attributes[pool.PreferredUsername])
+}
+
+// usernameMember is the name under which an answer about a migrated user may give another user name than was typed.
+const usernameMember = "username"
+
+// ByMigration makes the record of a user whom another directory knows by the name that was typed, or by the one that
+// its answer gives. The values are held to the schema as an administrator's are.
+func ByMigration(p *pool.Pool, username, sub string, attributes map[string]string, status Status, smsFactor bool, now time.Time) (*Record, error) {
+	var values []Value
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		value := attributes[name]
+		if name == usernameMember {
+			username = cmp.Or(value, username)
+			continue
+		}
+		values = append(values, Value{name, &value})
+	}
+	attribute, err := CheckUsername(p, username)
+	if err != nil {
+		return nil, err
+	}
+	r, err := ByAdmin(p, username, attribute, sub, values, now)
+	if err != nil {
+		return nil, err
+	}
+	if smsFactor && r.Attributes[pool.PhoneNumber] == "" {
+		return nil, fault.TriggerUnrecognizable()
+	}
+	r.Status, r.SMSOption = status, smsFactor
+	return r, nil
 }
 
 // conform checks the values of a new user, and names the required attributes that are missing; the texts are joined by

@@ -49,6 +49,23 @@ func RecoveryAttribute(p *pool.Pool, r *Record, factors MessageFactors) string {
 // MessageFactors are the second factors of a user that come by message.
 type MessageFactors struct{ Email, SMS bool }
 
+// Factors are the second factors of a user that come by message, as far as they are known yet: SMS where the user has
+// turned it on, or the pool demands a second factor of everybody.
+func Factors(p *pool.Pool, r *Record) MessageFactors {
+	return MessageFactors{SMS: p.MFA == pool.MFAOptional && r.SMSOption || p.MFA == pool.MFAOn && p.SendsSMS()}
+}
+
+// Reaches reports whether an address that got a code for a new password is still a verified one of the user. A code
+// that went elsewhere is worth nothing any more.
+func (r *Record) Reaches(target string) bool {
+	for _, a := range addresses {
+		if target != "" && r.Attributes[a.name] == target && r.Attributes[a.flag] == "true" {
+			return true
+		}
+	}
+	return false
+}
+
 // Recoverable reports whether the user's state lets them set a new password by a code: an unconfirmed user may, if an
 // address is verified; who has a temporary password or signs in elsewhere may not.
 func (s Status) Recoverable() bool { return s == Confirmed || s == ResetRequired || s == Unconfirmed }

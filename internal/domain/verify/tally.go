@@ -16,7 +16,10 @@ const (
 	VerifyAttribute Budget = "verify_attribute"
 )
 
-// Budgets are all of them.
+// SignIn counts wrong passwords, wherever one is asked for. It has no limit in an hour: only its failures count.
+const SignIn Budget = "sign_in"
+
+// Budgets are all that have a limit.
 var Budgets = [...]Budget{ConfirmSignUp, ResendCode, RequestRecovery, ConfirmRecovery, ChangePassword, AskAttribute, VerifyAttribute}
 
 // Window is how long attempts count against a budget, from the first of them.

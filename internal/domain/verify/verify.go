@@ -24,6 +24,9 @@ const (
 // AttributeLife is how long a code for the verification of an attribute, or for a sign-up, can be used.
 const AttributeLife = 24 * time.Hour
 
+// RecoveryLife is how long a code for a new password can be used, whoever asked for it.
+const RecoveryLife = time.Hour
+
 // Code is an outstanding code.
 type Code struct {
 	PoolID  string

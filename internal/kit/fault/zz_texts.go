@@ -507,6 +507,31 @@ func BadMFAOption() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid MFA options: only SMS to phone_number can be set."}
 }
 
+// NoPasswordReset answers NotAuthorizedException: User password cannot be reset in the current state. (observed)
+func NoPasswordReset() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User password cannot be reset in the current state."}
+}
+
+// AskAdministrator answers NotAuthorizedException: Contact administrator to reset password. (observed)
+func AskAdministrator() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Contact administrator to reset password."}
+}
+
+// NoRecoveryAddress answers InvalidParameterException: Cannot reset password for the user as there is no registered/verified email or phone_number (observed)
+func NoRecoveryAddress() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot reset password for the user as there is no registered/verified email or phone_number"}
+}
+
+// UserDisabledAtReset answers NotAuthorizedException: User is disabled (observed)
+func UserDisabledAtReset() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User is disabled"}
+}
+
+// WrongPassword answers NotAuthorizedException: Incorrect username or password. (observed)
+func WrongPassword() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Incorrect username or password."}
+}
+
 // BadListUsersToken answers InvalidParameterException: Invalid pagination token given. (unconfirmed)
 func BadListUsersToken() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid pagination token given."}
@@ -1054,6 +1079,11 @@ func Catalogue() []Text {
 		{"PasswordResetRequired", "PasswordResetRequiredException", "observed", "Password reset required for the user"},
 		{"NewPasswordFirst", "InvalidParameterException", "own", "The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword."},
 		{"BadMFAOption", "InvalidParameterException", "unconfirmed", "Invalid MFA options: only SMS to phone_number can be set."},
+		{"NoPasswordReset", "NotAuthorizedException", "observed", "User password cannot be reset in the current state."},
+		{"AskAdministrator", "NotAuthorizedException", "observed", "Contact administrator to reset password."},
+		{"NoRecoveryAddress", "InvalidParameterException", "observed", "Cannot reset password for the user as there is no registered/verified email or phone_number"},
+		{"UserDisabledAtReset", "NotAuthorizedException", "observed", "User is disabled"},
+		{"WrongPassword", "NotAuthorizedException", "observed", "Incorrect username or password."},
 		{"BadListUsersToken", "InvalidParameterException", "unconfirmed", "Invalid pagination token given."},
 		{"BadToken", "InvalidParameterException", "unconfirmed", "Invalid nextToken specified"},
 		{"BadFilter", "InvalidParameterException", "observed", "Error while parsing filter"},

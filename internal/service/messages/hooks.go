@@ -47,6 +47,22 @@ func (m *Messages) PostConfirmation(ctx context.Context, c *dispatch.Call, p *po
 		func(json.RawMessage) error { return nil })
 }
 
+// Migrate asks the pool's UserMigration function, if there is one, for the user of a name that nobody has, because
+// somebody forgot the password. It must run outside every transaction. Without a function, and where the function knows
+// nobody, the answer has no attributes.
+func (m *Messages) Migrate(ctx context.Context, c *dispatch.Call, username string, metadata map[string]string) (notice.Migration, error) {
+	if c.Pool.Lambda.Function(notice.UserMigration) == "" {
+		return notice.Migration{}, nil
+	}
+	var answer notice.Migration
+	err := m.run(ctx, c.Pool, notice.UserMigration, notice.MigrationEvent(c.Pool, username, metadata, caller(c)),
+		func(response json.RawMessage) (err error) {
+			answer, err = notice.ParseMigration(response)
+			return err
+		})
+	return answer, err
+}
+
 // custom asks the pool's CustomMessage function for texts.
 func (m *Messages) custom(ctx context.Context, p *pool.Pool, e *notice.Event) (custom notice.Custom, err error) {
 	err = m.run(ctx, p, notice.CustomMessage, e, func(response json.RawMessage) (err error) {

@@ -133,16 +133,10 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 	if err != nil {
 		return nil, err
 	}
-	if reason := credential.Lacking(c.Pool.Password, in.Password.Reveal()); reason != "" {
-		return nil, fault.PasswordDoesNotConform(reason)
+	next, err := renew(c, u.Chance, r, current, in.Password, in.Permanent == nil || !*in.Permanent)
+	if err != nil {
+		return nil, err
 	}
-	// Verifiers are computed here, outside the transaction: each is a modular exponentiation.
-	verifier := func(salt []byte) []byte { return srp.Verifier(c.Pool.Group(), r.Username, in.Password.Reveal(), salt) }
-	if current.Used(c.Pool.Password.History, verifier, equal) {
-		return nil, fault.PasswordReused()
-	}
-	next := credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Salt: u.Chance.Salt(), Set: c.Now, Temporary: in.Permanent == nil || !*in.Permanent}
-	next.Verifier = verifier(next.Salt)
 	alerts := u.Messages.DrawAlerts(u.Chance.UUID)
 	var warn []*notice.Message
 	err = u.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
@@ -150,19 +144,11 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 		if err != nil {
 			return err
 		}
-		stored, err := password(tx.Passwords(), c.Pool.ID, now.Sub)
+		if now.Sub != r.Sub {
+			return store.ErrStale // another user by now: start again
+		}
+		after, err := replace(tx, c, now, current, next)
 		if err != nil {
-			return err
-		}
-		if now.Sub != r.Sub || !stored.Same(current) {
-			return store.ErrStale // another user by now, or another password: start again
-		}
-		after := now.Clone()
-		after.SetPassword(next.Temporary, c.Now)
-		if err := tx.Users().Save(c.Pool, now, after); err != nil {
-			return err
-		}
-		if err := tx.Passwords().Put(stored.Follow(next, c.Pool.Password.History)); err != nil {
 			return err
 		}
 		if warn, err = u.Messages.PostAlerts(tx, c, now, after, true, alerts); err != nil {
@@ -176,17 +162,6 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 	u.Messages.Leave(warn...)
 	return &api.AdminSetUserPasswordOutput{}, nil
 }
-
-// password reads what is stored of a password, nil when the user has none.
-func password(passwords store.PasswordReader, poolID, sub string) (*credential.Password, error) {
-	p, err := passwords.Get(poolID, sub)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	return p, err
-}
-
-func equal(a, b []byte) bool { return secret.New(string(a)).Equal(secret.New(string(b))) }
 
 // Create makes a user with a temporary password and invites it, or invites it again.
 //
@@ -220,29 +195,9 @@ func (u *Users) Create(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 		return nil, err
 	}
 	err = u.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
-		if err := available(tx.Users(), c.Pool, r, forced(in), fault.UsernameTaken); err != nil {
+		moved, err := insert(tx, c, r, stored, forced(in))
+		if err != nil {
 			return err
-		}
-		var moved []string
-		if forced(in) {
-			var err error
-			if moved, err = takeOver(tx.Users(), c, r.Sub, r.Claims(c.Pool)); err != nil {
-				return err
-			}
-		}
-		if err := tx.Users().Create(c.Pool, r); err != nil {
-			if taken, ok := errors.AsType[*store.Conflict](err); ok {
-				if forced(in) && slices.Contains(r.Claims(c.Pool), taken.Login) {
-					return store.ErrStale // somebody claimed it since takeOver looked: it moves from there next time
-				}
-				return takenAtCreation(c.Pool, r, taken.Login, fault.UsernameTaken).Because(err)
-			}
-			return err
-		}
-		if stored != nil {
-			if err := tx.Passwords().Put(stored); err != nil {
-				return err
-			}
 		}
 		if err := u.Messages.Post(tx, sent...); err != nil {
 			return err
@@ -253,6 +208,32 @@ func (u *Users) Create(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 		return nil, err
 	}
 	return &api.AdminCreateUserOutput{User: shown(r, nil)}, u.Messages.Flush(ctx, c, c.Pool, r, sent...)
+}
+
+// insert writes a new user, with a password unless it is nil. Aliases of others move when the caller forces it; moved
+// names them.
+func insert(tx store.Tx, c *dispatch.Call, r *user.Record, password *credential.Password, force bool) (moved []string, err error) {
+	if err := available(tx.Users(), c.Pool, r, force, fault.UsernameTaken); err != nil {
+		return nil, err
+	}
+	if force {
+		if moved, err = takeOver(tx.Users(), c, r.Sub, r.Claims(c.Pool)); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.Users().Create(c.Pool, r); err != nil {
+		if taken, ok := errors.AsType[*store.Conflict](err); ok {
+			if force && slices.Contains(r.Claims(c.Pool), taken.Login) {
+				return nil, store.ErrStale // somebody claimed it since takeOver looked: it moves from there next time
+			}
+			return nil, takenAtCreation(c.Pool, r, taken.Login, fault.UsernameTaken).Because(err)
+		}
+		return nil, err
+	}
+	if password == nil {
+		return moved, nil
+	}
+	return moved, tx.Passwords().Put(password)
 }
 
 // draft checks the request and makes the new record and its password; the password is empty in pools that let the
@@ -270,7 +251,7 @@ func (u *Users) draft(c *dispatch.Call, in *api.AdminCreateUserInput, attribute 
 			return nil, none, fault.PasswordDidNotConform(reason)
 		}
 	case !c.Pool.Passwordless():
-		password = u.temporary(c.Pool)
+		password = temporaryPassword(u.Chance, c.Pool)
 	}
 	r, err := user.ByAdmin(c.Pool, in.Username, attribute, u.Chance.Sub(), values(in.UserAttributes), c.Now)
 	if err != nil {
@@ -284,10 +265,10 @@ func (u *Users) draft(c *dispatch.Call, in *api.AdminCreateUserInput, attribute 
 	return r, password, nil
 }
 
-// temporary draws a password that meets the pool's policy.
-func (u *Users) temporary(p *pool.Pool) secret.Text {
+// temporaryPassword draws a password that meets the pool's policy.
+func temporaryPassword(source *chance.Source, p *pool.Pool) secret.Text {
 	policy := p.Password
-	return secret.New(u.Chance.TemporaryPassword(chance.PasswordShape{Length: policy.MinimumLength, Upper: policy.Upper,
+	return secret.New(source.TemporaryPassword(chance.PasswordShape{Length: policy.MinimumLength, Upper: policy.Upper,
 		Lower: policy.Lower, Digit: policy.Numbers, Symbol: policy.Symbols}))
 }
 
@@ -323,7 +304,7 @@ func (u *Users) resend(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 	if err := checkMedia(c.Pool, &given, ""); err != nil {
 		return nil, err
 	}
-	password := u.temporary(c.Pool)
+	password := temporaryPassword(u.Chance, c.Pool)
 	if in.TemporaryPassword != nil {
 		password = *in.TemporaryPassword
 		if reason := credential.Lacking(c.Pool.Password, password.Reveal()); reason != "" {
@@ -442,19 +423,27 @@ func (u *Users) invitations(c *dispatch.Call, in *api.AdminCreateUserInput, r *u
 	if suppressed(in) || password.IsZero() {
 		return nil, nil
 	}
+	return invite(u.Messages, u.Chance, c, r, password, media(in), in.ClientMetadata)
+}
+
+// invite drafts the messages that tell a new user the password, one for each medium by which the user can be reached.
+func invite(m *messages.Messages, source *chance.Source, c *dispatch.Call, r *user.Record, password secret.Text, media []notice.Medium, metadata map[string]string) ([]*notice.Message, error) {
+	want := messages.Want{Source: notice.SourceAdminCreate, Code: password, Metadata: metadata, Later: hidden(c),
+		Expires: c.Now.AddDate(0, 0, c.Pool.Password.TemporaryDays)}
+	if c.Client != nil {
+		want.ClientID = c.Client.ID
+	}
 	var list []*notice.Message
-	for _, m := range media(in) {
-		attribute := pool.Email
-		if m == notice.SMS {
-			attribute = pool.PhoneNumber
+	for _, medium := range media {
+		want.ID, want.Attribute = source.UUID(), pool.Email
+		if medium == notice.SMS {
+			want.Attribute = pool.PhoneNumber
 		}
-		to := r.Attributes[attribute]
-		if to == "" || m == notice.SMS && !c.Pool.SendsSMS() {
+		want.To = r.Attributes[want.Attribute]
+		if want.To == "" || medium == notice.SMS && !c.Pool.SendsSMS() {
 			continue
 		}
-		msg, err := u.Messages.Prepare(c, c.Pool, r, messages.Want{ID: u.Chance.UUID(), Source: notice.SourceAdminCreate,
-			Attribute: attribute, To: to, Code: password, Metadata: in.ClientMetadata,
-			Expires: c.Now.AddDate(0, 0, c.Pool.Password.TemporaryDays)})
+		msg, err := m.Prepare(c, c.Pool, r, want)
 		if err != nil {
 			return nil, err
 		}

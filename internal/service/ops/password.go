@@ -1,0 +1,105 @@
+package ops
+
+import (
+	"errors"
+
+	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/kit/srp"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+)
+
+// This file holds what operations have in common that give a user a password or ask for one.
+
+// password reads what is stored of a password, nil when the user has none.
+func password(passwords store.PasswordReader, poolID, sub string) (*credential.Password, error) {
+	p, err := passwords.Get(poolID, sub)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return p, err
+}
+
+func equal(a, b []byte) bool { return secret.New(string(a)).Equal(secret.New(string(b))) }
+
+// renew makes what is stored of a user's next password, which has to meet the pool's policy and to be none of the last
+// ones. It belongs outside of transactions: each verifier is a modular exponentiation, and there is one for each
+// password of the history.
+func renew(c *dispatch.Call, source *chance.Source, r *user.Record, current *credential.Password, next secret.Text, temporary bool) (credential.Password, error) {
+	if reason := credential.Lacking(c.Pool.Password, next.Reveal()); reason != "" {
+		return credential.Password{}, fault.PasswordDoesNotConform(reason)
+	}
+	verifier := verifierOf(c.Pool, r, next)
+	if current.Used(c.Pool.Password.History, verifier, equal) {
+		return credential.Password{}, fault.PasswordReused()
+	}
+	salt := source.Salt()
+	return credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Salt: salt, Verifier: verifier(salt), Set: c.Now, Temporary: temporary}, nil
+}
+
+// verifierOf computes the verifier of a user's password under a salt.
+func verifierOf(p *pool.Pool, r *user.Record, text secret.Text) credential.Verifier {
+	return func(salt []byte) []byte { return srp.Verifier(p.Group(), r.Username, text.Reveal(), salt) }
+}
+
+// replace stores a user's next password in place of the one that renew has looked at, with what it does to the user:
+// the state changes, a code for a new password is void, earlier failures are forgotten. store.ErrStale says that the
+// password is another by now.
+func replace(tx store.Tx, c *dispatch.Call, r *user.Record, current *credential.Password, next credential.Password) (after *user.Record, err error) {
+	stored, err := password(tx.Passwords(), c.Pool.ID, r.Sub)
+	if err != nil {
+		return nil, err
+	}
+	if !stored.Same(current) {
+		return nil, store.ErrStale
+	}
+	after = r.Clone()
+	after.SetPassword(next.Temporary, c.Now)
+	if err := tx.Users().Save(c.Pool, r, after); err != nil {
+		return nil, err
+	}
+	if err := tx.Passwords().Put(stored.Follow(next, c.Pool.Password.History)); err != nil {
+		return nil, err
+	}
+	if err := tx.Codes().Void(c.Pool.ID, r.Sub, verify.ForgotPassword); err != nil {
+		return nil, err
+	}
+	return after, rebind(tx, c.Pool.ID, r.Sub)
+}
+
+// rebind forgets failed attempts at a user's password, and at codes for a new one: it was set by somebody who may.
+// What was spent of an hour's attempts stays spent.
+func rebind(tx store.Tx, poolID, sub string) error {
+	for _, b := range [...]verify.Budget{verify.SignIn, verify.ConfirmRecovery} {
+		t, err := tx.Tallies().Get(poolID, sub, b)
+		if err != nil {
+			return err
+		}
+		if t == t.Succeed() {
+			continue // mostly there is nothing to forget, and so nothing to lock
+		}
+		if t, err = tx.Tallies().Take(poolID, sub, b); err != nil {
+			return err
+		}
+		if err := tx.Tallies().Put(poolID, sub, b, t.Succeed()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failedPassword counts that a user's password was given wrong. Every operation that asks for a password counts here, so
+// that none of them is a way around the others' bound.
+func failedPassword(tx store.Tx, poolID, sub string) error {
+	t, err := tx.Tallies().Take(poolID, sub, verify.SignIn)
+	if err != nil {
+		return err
+	}
+	return tx.Tallies().Put(poolID, sub, verify.SignIn, t.Fail())
+}
