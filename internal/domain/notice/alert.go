@@ -28,7 +28,7 @@ const MaxAlerts = 3
 
 // AlertsOf are the alerts that a change of a user asks for: of a verified address that changed or went, to that
 // address; of a new password, to the verified e-mail address or else the phone number. What would go by SMS goes
-// by e-mail where the pool sends no SMS.
+// by e-mail where the pool has no SMS configuration.
 func AlertsOf(p *pool.Pool, before, after *user.Record, newPassword bool) []Alert {
 	email, phone := verified(before, pool.Email, pool.EmailVerified), verified(before, pool.PhoneNumber, pool.PhoneNumberVerified)
 	var list []Alert
@@ -38,7 +38,7 @@ func AlertsOf(p *pool.Pool, before, after *user.Record, newPassword bool) []Aler
 			case a == pool.Email && email != "":
 				list = append(list, Alert{source, a, email})
 				return
-			case a == pool.PhoneNumber && phone != "" && p.SendsSMS():
+			case a == pool.PhoneNumber && phone != "" && p.Sms != nil:
 				list = append(list, Alert{source, a, phone})
 				return
 			}
