@@ -25,7 +25,7 @@ type batcher struct {
 	s       *Store
 	ctx     context.Context // of statements that belong to no caller; it never ends
 	queue   chan *job
-	running atomic.Int64 // calls of Update that could be gathered
+	running atomic.Int64 // calls of Update that could be gathered and have not returned
 
 	mu     sync.RWMutex // held for reading while a job is put into the queue
 	closed bool
@@ -59,8 +59,7 @@ func (b *batcher) close() {
 
 // update runs fn in a batch. It reports false when fn is still to be run: alone.
 func (b *batcher) update(ctx context.Context, scope store.Scope, fn func(store.Tx) error) (done bool, err error) {
-	defer b.running.Add(-1)
-	if b.running.Add(1) <= batches {
+	if b.running.Load() <= batches {
 		return false, nil
 	}
 	j := &job{ctx: ctx, scope: scope, fn: fn, done: make(chan struct{})}
@@ -325,6 +324,7 @@ func numeric(column string) bool {
 	return column == "enabled" || column == "temporary_since" || column == "sms_option"
 }
 
+// updateUsers finds each row by the index, whatever the planner thinks of the table.
 func updateUsers(mask uint16) string {
 	var set, types, names strings.Builder
 	for i, column := range columnsOf(mask) {
@@ -339,7 +339,8 @@ func updateUsers(mask uint16) string {
 	return `UPDATE users u SET version = v.version + 1, modified_at = v.modified_at, attributes = v.attributes` + set.String() + `
 		FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[]` + types.String() + `)
 			AS v (sub, version, modified_at, attributes` + names.String() + `)
-		WHERE u.pool_id = $1 AND u.sub = v.sub AND u.version = v.version`
+		CROSS JOIN LATERAL (SELECT t.ctid AS row FROM users t WHERE t.pool_id = $1 AND t.sub = v.sub OFFSET 0) t
+		WHERE u.ctid = t.row AND u.version = v.version`
 }
 
 func (b *batcher) writeEntries(t *transaction, entries []store.Entry) error {

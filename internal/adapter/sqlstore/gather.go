@@ -139,14 +139,18 @@ func aheadSQLite(s *Store, spots []spot) (string, []any) {
 	}), args
 }
 
-// aheadPostgres locks the users in the order of their subs, as everybody does who locks several.
+// aheadPostgres locks the users in the order of their subs, as everybody does who locks several. Its form leaves the
+// planner no choice but one look into the index for each user: without statistics it would read a whole pool.
 func aheadPostgres(_ *Store, spots []spot) (string, []any) {
 	keys := make([]string, len(spots))
 	for i, at := range spots {
 		keys[i] = at.key
 	}
-	return selectAhead + `0 FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
-		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = ANY($3) ORDER BY u.sub FOR UPDATE OF u`, []any{spots[0].pool, string(user.Names), keys}
+	return selectAhead + `0 FROM
+		(SELECT k.login_key, n.sub FROM unnest($3::text[]) AS k (login_key) CROSS JOIN LATERAL
+			(SELECT n.sub FROM logins n WHERE n.pool_id = $1 AND n.space = $2 AND n.login_key = k.login_key OFFSET 0) n
+			ORDER BY n.sub OFFSET 0) l
+		CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.pool_id = $1 AND u.sub = l.sub OFFSET 0 FOR UPDATE) u`, []any{spots[0].pool, string(user.Names), keys}
 }
 
 // statement makes a statement that depends on a number, once.

@@ -152,6 +152,8 @@ func (s *Store) end(tx *sql.Tx) {
 
 func (s *Store) updatePostgres(ctx context.Context, scope store.Scope, fn func(store.Tx) error) error {
 	if s.batcher != nil && scope.Pool != nil && scope.Login != "" && storable(scope.Login) {
+		s.batcher.running.Add(1)
+		defer s.batcher.running.Add(-1)
 		if done, err := s.batcher.update(ctx, scope, fn); done {
 			return err
 		}
