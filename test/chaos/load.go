@@ -135,6 +135,7 @@ type Writer struct {
 	frozen   map[string]bool  // objects of calls whose outcome is not known
 	open     map[int64]Effect // those calls
 	drawn    int
+	told     map[string]bool // addresses of forgetful users that got their message, or may have
 }
 
 // settle takes in what became of the calls whose outcome was unknown.

@@ -30,6 +30,37 @@ func (w *world) waiting() []string {
 	return lines
 }
 
+// Users who set a new password by themselves are told, too, where the operator wants that.
+func TestAlertsOfOwnPasswords(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{true, false} {
+		t.Run(fmt.Sprint(on), func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, openPool, func(w *world) {
+				w.client(nil)
+				right := w.forgetful("u")
+				w.messages.TellChanges = on
+				told := func(n int) []string {
+					if !on {
+						return nil
+					}
+					return slices.Repeat([]string{"EMAIL a@x.io " + notice.SourcePasswordChanged}, n)
+				}
+				want.Equal(w, w.confirm("u", right, "password"), "InvalidPasswordException: Password does not conform to policy: Password must have uppercase characters")
+				want.Equal(w, w.waiting(), nil)
+				want.Equal(w, w.confirm("u", right, "N3w-Passw0rd!"), "{}")
+				want.Equal(w, w.waiting(), told(1))
+				token := w.access(w.byName("u"))
+				want.Equal(w, w.changePassword(token, "Passw0rd!1", "N3w-Passw0rd!2"), wrongPassword)
+				want.Equal(w, w.waiting(), told(1))
+				want.Equal(w, w.changePassword(token, "N3w-Passw0rd!", "N3w-Passw0rd!2"), "{}")
+				want.Equal(w, w.waiting(), told(2))
+				want.Equal(w, w.sent(), nil)
+			})
+		})
+	}
+}
+
 // TestAlerts holds which changes are told to the former address where the operator wants that, and that nothing is told
 // otherwise.
 func TestAlerts(t *testing.T) {

@@ -29,8 +29,8 @@ import (
 //
 // Where the client hides who exists, an operation must take the same way for everybody: spend an attempt under
 // Decoys.Subject, ask the store for the same things, and answer what Decoys make up. Only the holder of the right code
-// learns anything about a user. What takes long is either done for everybody (the verifier of a new password is
-// computed before the user is looked up) or left to the worker (messages, see messages.Want.Later).
+// learns anything about a user. What takes long is left to the worker (messages, see messages.Want.Later) or waits
+// behind the right code (the verifier of a new password).
 
 // checkSecretHash refuses a call that does not prove to know a secret of its client: the hash is the HMAC of the user
 // name, as it was sent, and the client's id. Every one of the client's secrets is good. A hash that was sent for a
