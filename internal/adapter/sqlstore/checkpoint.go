@@ -10,8 +10,8 @@ import (
 // two groups, copies the few pages that came since and starts the log again from its beginning.
 
 const (
-	checkpointPages = 4000 // in the log before it is copied: 16 MB
-	lookEvery       = 64   // updates between two looks at the length of the log
+	checkpointPages = 500 // in the log before it is copied: 2 MB. More at a time and commits wait for the disk meanwhile
+	lookEvery       = 64  // updates between two looks at the length of the log
 	// restartWait is how long the writer waits, in milliseconds, for readers that still use the log. It tries again
 	// after as many pages more.
 	restartWait = 20
