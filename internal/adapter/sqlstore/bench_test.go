@@ -62,7 +62,7 @@ func benchUpdate(b *testing.B, s *Store, p *pool.Pool, callers int) {
 				name := fmt.Sprintf("user-%d", n*7919%benchUsers)
 				value := fmt.Sprintf("%050d", n)
 				request := ids.RequestID()
-				err := s.Update(b.Context(), store.Scope{Pool: p, Login: name}, func(tx store.Tx) error {
+				err := s.Update(b.Context(), store.Scope{Pool: p, Login: name, Plain: true}, func(tx store.Tx) error {
 					before, err := tx.Users().ByLogin(p, name)
 					if err != nil {
 						return err

@@ -68,10 +68,8 @@ func (a *ahead) touch(poolID, sub string) {
 // mostAhead is how many users are read with one query.
 const mostAhead = 64
 
-// named reports whether the Scope of a job names a user.
-func (j *job) named() bool {
-	return j.scope.Pool != nil && j.scope.Login != "" && storable(j.scope.Login)
-}
+// gathers reports whether updates of a Scope are gathered.
+func gathers(s store.Scope) bool { return s.Plain && s.Pool != nil && s.Login != "" && storable(s.Login) }
 
 // spot is where the user that the Scope names is looked up.
 func (j *job) spot() spot {

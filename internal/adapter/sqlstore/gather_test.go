@@ -27,13 +27,13 @@ func together(t *testing.T, s *Store, updates ...gathered) []error {
 	if s.writer != nil {
 		var list []func(ctx context.Context) error
 		for _, u := range updates {
-			list = append(list, func(ctx context.Context) error { return s.Update(ctx, store.Scope{Pool: u.pool, Login: u.login}, u.fn) })
+			list = append(list, func(ctx context.Context) error { return s.Update(ctx, store.Scope{Pool: u.pool, Login: u.login, Plain: true}, u.fn) })
 		}
 		return group(t, s, list...)
 	}
 	jobs := make([]*job, len(updates))
 	for i, u := range updates {
-		jobs[i] = &job{ctx: context.WithValue(t.Context(), jobKey{}, i), scope: store.Scope{Pool: u.pool, Login: u.login}, fn: u.fn, done: make(chan struct{})}
+		jobs[i] = &job{ctx: context.WithValue(t.Context(), jobKey{}, i), scope: store.Scope{Pool: u.pool, Login: u.login, Plain: true}, fn: u.fn, done: make(chan struct{})}
 		jobs[i].state.Store(started)
 	}
 	s.batcher.transact(jobs)
@@ -270,7 +270,7 @@ func TestGatheredPanic(t *testing.T) {
 						caught = v
 					}
 				}()
-				return s.Update(ctx, store.Scope{Pool: p, Login: u.login}, u.fn)
+				return s.Update(ctx, store.Scope{Pool: p, Login: u.login, Plain: true}, u.fn)
 			}
 		}
 		if s.writer != nil {

@@ -151,7 +151,7 @@ func (s *Store) end(tx *sql.Tx) {
 }
 
 func (s *Store) updatePostgres(ctx context.Context, scope store.Scope, fn func(store.Tx) error) error {
-	if s.batcher != nil && scope.Pool != nil && scope.Login != "" && storable(scope.Login) {
+	if s.batcher != nil && gathers(scope) {
 		s.batcher.running.Add(1)
 		defer s.batcher.running.Add(-1)
 		if done, err := s.batcher.update(ctx, scope, fn); done {

@@ -259,7 +259,7 @@ func (w *writer) readAhead() error {
 	w.ahead = nil
 	gathered := make([]*job, 0, len(w.group))
 	for _, j := range w.group {
-		if !j.alone && j.named() {
+		if !j.alone && gathers(j.scope) {
 			gathered = append(gathered, j)
 		}
 	}

@@ -47,6 +47,9 @@ type Scope struct {
 	Pool   *pool.Pool // nil: none; else its Version must still be current
 	Client *pool.Client
 	Login  string // the user name in the request, "" for none
+	// Plain says that the function mostly reads the user of Login by its name, saves it and adds one line to the
+	// journal, and nothing else. The store may gather such updates; a function that does more is still right, but slower.
+	Plain bool
 }
 
 // Store is a database.

@@ -47,6 +47,13 @@ func (c *Call) Scope(login string) store.Scope {
 	return store.Scope{Pool: c.Pool, Client: c.Client, Login: login}
 }
 
+// PlainScope is Scope for a change of nothing but the one user.
+func (c *Call) PlainScope(login string) store.Scope {
+	s := c.Scope(login)
+	s.Plain = true
+	return s
+}
+
 // Entry is the journal's line for the change that this call makes: to the user sub, or to the pool when sub is
 // empty. Names are of attributes or members, never values.
 func (c *Call) Entry(poolID, sub string, names ...string) store.Entry {

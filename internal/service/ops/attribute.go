@@ -72,7 +72,7 @@ func (a *Attributes) update(ctx context.Context, c *dispatch.Call, login string,
 	draws, alerts := a.draw(c.Pool, given), a.Messages.DrawAlerts(a.Chance.UUID)
 	done := &change{a: a, c: c}
 	rebinds := c.Token == nil && slices.ContainsFunc(given, func(v user.Value) bool { return v.Name == pool.EmailVerified || v.Name == pool.PhoneNumberVerified })
-	err := a.Store.Update(ctx, c.Scope(login), func(tx store.Tx) error {
+	err := a.Store.Update(ctx, c.PlainScope(login), func(tx store.Tx) error {
 		u, err := load(tx)
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (a *Attributes) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.
 func (a *Attributes) remove(ctx context.Context, c *dispatch.Call, login string, names []string, load func(store.Tx) (*user.Record, error)) error {
 	alerts := a.Messages.DrawAlerts(a.Chance.UUID)
 	var warn []*notice.Message
-	err := a.Store.Update(ctx, c.Scope(login), func(tx store.Tx) error {
+	err := a.Store.Update(ctx, c.PlainScope(login), func(tx store.Tx) error {
 		u, err := load(tx)
 		if err != nil {
 			return err
