@@ -69,7 +69,9 @@ func (a *ahead) touch(poolID, sub string) {
 const mostAhead = 64
 
 // gathers reports whether updates of a Scope are gathered.
-func gathers(s store.Scope) bool { return s.Plain && s.Pool != nil && s.Login != "" && storable(s.Login) }
+func gathers(s store.Scope) bool {
+	return s.Plain && s.Pool != nil && s.Login != "" && storable(s.Login)
+}
 
 // spot is where the user that the Scope names is looked up.
 func (j *job) spot() spot {

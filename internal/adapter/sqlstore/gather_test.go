@@ -27,7 +27,9 @@ func together(t *testing.T, s *Store, updates ...gathered) []error {
 	if s.writer != nil {
 		var list []func(ctx context.Context) error
 		for _, u := range updates {
-			list = append(list, func(ctx context.Context) error { return s.Update(ctx, store.Scope{Pool: u.pool, Login: u.login, Plain: true}, u.fn) })
+			list = append(list, func(ctx context.Context) error {
+				return s.Update(ctx, store.Scope{Pool: u.pool, Login: u.login, Plain: true}, u.fn)
+			})
 		}
 		return group(t, s, list...)
 	}
