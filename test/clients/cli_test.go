@@ -124,8 +124,8 @@ func TestAWSCLI(t *testing.T) {
 			"admin-update-user-attributes", "--user-pool-id", pool, "--username", "nobody", "--user-attributes", "Name=name,Value=x")
 		s.awsRefused(t, "ResourceNotFoundException", "DescribeUserPool", "User pool us-east-1_000000000 does not exist.",
 			"describe-user-pool", "--user-pool-id", "us-east-1_000000000")
-		s.awsRefused(t, "UnsupportedOperationException", "CreateGroup", "The operation CreateGroup is described here and not built yet.",
-			"create-group", "--user-pool-id", pool, "--group-name", "g")
+		s.awsRefused(t, "UnsupportedOperationException", "GetSigningCertificate", "The operation GetSigningCertificate is described here and not built yet.",
+			"get-signing-certificate", "--user-pool-id", pool)
 	})
 }
 

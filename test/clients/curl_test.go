@@ -188,7 +188,7 @@ func TestPlainDialectErrors(t *testing.T) {
 		{"no pool", "DescribeUserPool", `{"UserPoolId":"us-east-1_000000000"}`, "POOL_NOT_FOUND", "ResourceNotFoundException", "User pool us-east-1_000000000 does not exist."},
 		{"no user", "AdminGetUser", `{"UserPoolId":"` + pool + `","Username":"nobody"}`, "USER_NOT_FOUND", "UserNotFoundException", "User does not exist."},
 		{"taken", "AdminCreateUser", `{"UserPoolId":"` + pool + `","Username":"jane"}`, "CONFLICT", "UsernameExistsException", "User account already exists"},
-		{"not built", "CreateGroup", `{"UserPoolId":"` + pool + `","GroupName":"g"}`, "UNSUPPORTED_OPERATION", "UnsupportedOperationException", "The operation CreateGroup is described here and not built yet."},
+		{"not built", "GetSigningCertificate", `{"UserPoolId":"` + pool + `"}`, "UNSUPPORTED_OPERATION", "UnsupportedOperationException", "The operation GetSigningCertificate is described here and not built yet."},
 		{"wrong type", "AdminGetUser", `{"UserPoolId":5,"Username":"jane"}`, "VALIDATION_ERROR", "SerializationException", "class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String"},
 		{"password", "AdminSetUserPassword", `{"UserPoolId":"` + pool + `","Username":"jane","Password":"short"}`, "VALIDATION_ERROR", "InvalidPasswordException", "Password does not conform to policy: Password not long enough"},
 	} {

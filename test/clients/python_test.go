@@ -15,3 +15,10 @@ func TestBoto3Verified(t *testing.T) {
 	s := verified(t)
 	scenarios(t, s.client(t, python(), "python/callers.py"))
 }
+
+// TestBoto3People leads users through their lives.
+func TestBoto3People(t *testing.T) {
+	t.Parallel()
+	s := dev(t)
+	scenarios(t, s.client(t, python(), "python/people.py"))
+}

@@ -1,36 +1,13 @@
 // The built operations through the JavaScript SDK, above all the members that older clients do not know.
-//
-// A scenario passes when its function returns. The test in Go reads the reports from standard output.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import * as sdk from '@aws-sdk/client-cognito-identity-provider';
+import { account, idp, listed, makePool, pairs, refused, run, send, unique } from './harness.mjs';
 
-const idp = new sdk.CognitoIdentityProviderClient({ endpoint: process.env.AWS_ENDPOINT_URL, region: process.env.AWS_REGION, maxAttempts: 1 });
-const account = '000000000000';
-
-const unique = (prefix) => `${prefix}-${randomUUID().slice(0, 8)}`;
-const send = (name, input) => idp.send(new sdk[`${name}Command`](input));
-const makePool = async (settings = {}) => (await send('CreateUserPool', { PoolName: unique('pool'), ...settings })).UserPool;
-const pairs = (values) => Object.entries(values).map(([Name, Value]) => ({ Name, Value }));
-const listed = (attributes) => Object.fromEntries(attributes.map(({ Name, Value }) => [Name, Value]));
 const makeUser = async (pool, attributes = {}) => {
   const user = { UserPoolId: pool.Id, Username: unique('user') };
   await send('AdminCreateUser', { ...user, UserAttributes: pairs(attributes), MessageAction: 'SUPPRESS' });
   return user;
-};
-
-// The call must be refused with an instance of exactly this class.
-const refused = async (kind, message, name, input) => {
-  await assert.rejects(send(name, input), (error) => {
-    assert.equal(error.constructor, kind, `got ${error.name}: ${error.message}`);
-    assert.equal(error.name, kind.name);
-    assert.equal(error.message, message);
-    assert.equal(error.$fault, 'client');
-    assert.equal(error.$metadata.httpStatusCode, 400);
-    assert.match(error.$metadata.requestId, /^[0-9a-f-]{36}$/);
-    return true;
-  });
 };
 
 const scenarios = {
@@ -173,17 +150,4 @@ const scenarios = {
   },
 };
 
-const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-
-report({ scenarios: Object.keys(scenarios) });
-for (const [name, run] of Object.entries(scenarios)) {
-  let error = '';
-  try {
-    await run();
-  } catch (caught) {
-    error = caught.stack ?? String(caught);
-    process.exitCode = 1;
-  }
-  report({ name, error });
-}
-idp.destroy();
+await run(scenarios);

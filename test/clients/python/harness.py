@@ -3,10 +3,13 @@
 A scenario is a function marked @scenario. It passes when it returns. The test in Go reads the reports from standard output.
 """
 
+import base64
 import json
 import os
 import sys
 import traceback
+import urllib.parse
+import urllib.request
 import uuid
 
 import boto3
@@ -68,6 +71,43 @@ def listed(attributes):
 def pairs(**values):
     """The other way. Two underscores stand for a colon."""
     return [{"Name": name.replace("__", ":"), "Value": value} for name, value in values.items()]
+
+
+def console(path, data=None, **query):
+    """What the console of the server answers, as a test without a page reads it."""
+    url = "%s/_poolhouse/%s?%s" % (os.environ["AWS_ENDPOINT_URL"], path, urllib.parse.urlencode(query))
+    body = None if data is None else json.dumps(data).encode()
+    request = urllib.request.Request(url, body, {"accept": "application/json", "content-type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def messages(pool, to):
+    """The messages of a pool to an address, the newest first."""
+    return console("inbox", pool=pool["Id"], to=to)["messages"]
+
+
+def newest_code(pool, to):
+    """The code in the newest message to an address, whose text has it too."""
+    newest = messages(pool, to)[0]
+    assert newest["code"] in newest["body"], newest
+    return newest["code"]
+
+
+def other(code):
+    """A code that is wrong."""
+    return "%06d" % ((int(code) + 1) % 1000000)
+
+
+def tokens(pool, app, name):
+    """The tokens of a user, without a sign-in."""
+    return console("tokens", {"pool": pool["Id"], "client": app["ClientId"], "username": name})["AuthenticationResult"]
+
+
+def claims(token):
+    """What a token says. Whether its signature is right is for others to test."""
+    text = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def main():

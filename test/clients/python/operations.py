@@ -469,8 +469,8 @@ def pools_are_tagged():
 @scenario
 def an_operation_that_is_not_built_says_so():
     pool = make_pool()
-    refused("UnsupportedOperationException", "The operation CreateGroup is described here and not built yet.",
-            idp.create_group, UserPoolId=pool["Id"], GroupName="g")
+    refused("UnsupportedOperationException", "The operation GetSigningCertificate is described here and not built yet.",
+            idp.get_signing_certificate, UserPoolId=pool["Id"])
 
 
 @scenario
