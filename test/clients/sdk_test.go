@@ -197,7 +197,7 @@ func TestGoSDK(t *testing.T) {
 	t.Run("not built", func(t *testing.T) {
 		t.Parallel()
 		pool := sdkPool(t, c, &idp.CreateUserPoolInput{})
-		_, err := c.CreateGroup(t.Context(), &idp.CreateGroupInput{UserPoolId: &pool, GroupName: aws.String("g")})
+		_, err := c.GetSigningCertificate(t.Context(), &idp.GetSigningCertificateInput{UserPoolId: &pool})
 		e, ok := errors.AsType[smithy.APIError](err)
 		want.True(t, ok, "%v is an error of the API", err)
 		want.Equal(t, e.ErrorCode(), "UnsupportedOperationException")
