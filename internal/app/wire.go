@@ -170,7 +170,8 @@ func (a *App) wire(ctx context.Context) error {
 		family.Register(registry)
 	}
 	a.pipeline = &dispatch.Pipeline{Registry: registry, Store: a.store, Clock: a.clock, Limits: a.limits, Sources: a.sources, Account: c.Account,
-		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Tokens: a.tokens, Log: a.log}
+		CustomIDs: a.o.Dev || c.CustomIDs, Settings: &dispatch.Settings{Store: a.store, MaxAge: maxAge, Clock: a.real}, Tokens: a.tokens,
+		Even: dispatch.Even{Step: dispatch.EvenStep, Random: chance.System()}, Log: a.log}
 	return a.edge()
 }
 

@@ -53,6 +53,7 @@ type Reply struct {
 	At     time.Time    // the instant of the call
 	PoolID string
 	Caller string
+	even   bool // when it leaves shall tell nothing
 }
 
 // AccessTokens verifies access tokens.
@@ -74,6 +75,7 @@ type Pipeline struct {
 	CustomIDs bool
 	Settings  *Settings
 	Tokens    AccessTokens // needed where operations that take a token are registered
+	Even      Even         // when answers leave that shall not tell who exists; zero: at once
 	Log       *slog.Logger
 }
 
@@ -83,8 +85,11 @@ const staleTries = 3
 // Serve answers one request. It never panics on input, and an error that is not a fault becomes
 // InternalErrorException, which says that nothing was committed.
 func (p *Pipeline) Serve(ctx context.Context, r *Request) Reply {
-	reply := Reply{At: p.Clock.Now()}
+	begin, reply := clock.Machine(), Reply{At: p.Clock.Now()}
 	out, err := p.serve(store.WithGuard(ctx), r, &reply)
+	if reply.even {
+		p.Even.Wait(ctx, begin)
+	}
 	if err != nil {
 		reply.Err, reply.Cause = p.settle(r, &reply, err)
 		return reply
@@ -151,6 +156,7 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 		if c.Pool != nil {
 			reply.PoolID = c.Pool.ID
 		}
+		reply.even = evened(&c)
 		out, err := h.run(ctx, &c, in)
 		if spec.Writes && names.pool != "" && changesSettings(spec.Quota) || errors.Is(err, store.ErrStale) {
 			p.Settings.Forget(reply.PoolID)
