@@ -254,6 +254,33 @@ func TestE6UnexpiredChange(t *testing.T) {
 	})
 }
 
+// TestE6RecoveryLeavesNothing: whoever has had an account in his hands left a change of its address and a password behind. When its owner
+// recovers it by a code, and signs everybody out, nothing of that opens anything.
+func TestE6RecoveryLeavesNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, both(vectorPool, aliasPool, keepOriginal), func(w *world) {
+		w.client(nil)
+		u := w.addUser("u", vectorUser)
+		want.Equal(w, w.setPassword("u", "Mallory-0ne"), "{}")
+		token := w.access(u)
+		want.Contains(w, w.setSelf(token, "email=mallory@x.io"), `"m***@x***"`)
+		left := w.code()
+
+		want.Equal(w, w.public("ForgotPassword", "u", ""), byMail)
+		want.Equal(w, w.confirm("u", w.code(), "0wner's-Own"), "{}")
+		now := w.stored(u)
+		want.Equal(w, []any{now.Attributes, len(now.Pending), w.owner(user.Emails, "mallory@x.io")}, []any{vectorUser, 0, ""})
+		want.True(w, w.accepts(u, "0wner's-Own") && !w.accepts(u, "Mallory-0ne"), "the owner's password is the only one")
+		want.Equal(w, w.verifySelf(token, "email", left), expiredCode)
+		want.Equal(w, w.call("AdminUserGlobalSignOut", `{"UserPoolId":"$pool","Username":"u"}`), "{}")
+		const revoked = "NotAuthorizedException: Access Token has been revoked"
+		for _, got := range []string{w.setSelf(token, "email=mallory@x.io"), w.askSelf(token, "email"), w.verifySelf(token, "email", left), w.self("GetUser", token, ""), w.self("DeleteUser", token, "")} {
+			want.Equal(w, got, revoked)
+		}
+		want.Equal(w, w.stored(u).Attributes, vectorUser)
+	})
+}
+
 // TestE10SignUpByLookalikes: whoever signs up by a name that looks like somebody's gets an account of his own, or none; and no code for
 // one goes to the other. The pairs that are compared by look-ups and lists are in unicode_test.go.
 func TestE10SignUpByLookalikes(t *testing.T) {
