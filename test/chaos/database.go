@@ -229,7 +229,8 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 			v.inbox[to]++
 			return err
 		}},
-		{`SELECT request_id, operation, pool_id, sub, at, names FROM journal WHERE at >= $1`, from, func(scan scanner) error {
+		// Tokens that were made for the load are no call of it.
+		{`SELECT request_id, operation, pool_id, sub, at, names FROM journal WHERE at >= $1 AND operation <> 'IssueTokens'`, from, func(scan scanner) error {
 			var e entry
 			var names string
 			err := scan(&e.request, &e.operation, &e.pool, &e.sub, &e.at, &names)
