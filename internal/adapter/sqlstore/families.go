@@ -65,6 +65,16 @@ func (s families) Create(f *token.Family) error {
 	return err
 }
 
+func (s families) Rotate(f *token.Family, at time.Time) error {
+	n, err := s.t.exec(`UPDATE families SET generation = $5, rotated_at = $6
+		WHERE pool_id = $1 AND sub = $2 AND id = $3 AND generation = $4 AND revoked_at IS NULL`,
+		f.PoolID, f.Sub, f.ID, f.Generation, f.Generation+1, millis(at))
+	if err == nil && n == 0 {
+		return s.t.fail(fmt.Errorf("family %s: %w", f.ID, store.ErrConflict))
+	}
+	return err
+}
+
 func (s families) Revoke(poolID, sub, id string, at time.Time) error {
 	_, err := s.t.exec(`UPDATE families SET revoked_at = $4 WHERE pool_id = $1 AND sub = $2 AND id = $3 AND revoked_at IS NULL`,
 		poolID, sub, id, millis(at))

@@ -358,6 +358,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{selectFamily + ` AND event_id = $3`, []any{"p", "s", "e"}},
 		{selectSigningKey + `WHERE id = $1`, []any{"i"}},
 		{`SELECT id FROM families WHERE expires_at < $1 ORDER BY expires_at LIMIT $2`, []any{1, 2}},
+		{`SELECT id FROM steps WHERE expires_at < $1 ORDER BY expires_at LIMIT $2`, []any{1, 2}},
 		{selectMessage + `WHERE state IN ('compose', 'ready') AND next_try <= $1 ORDER BY next_try, id LIMIT $2`, []any{1, 2}},
 		{selectEntry + `WHERE (at, request_id) > ($1, $2) ORDER BY at, request_id LIMIT $3`, []any{1, "a", 1}},
 		{selectEntry + `WHERE (at, request_id) > ($1, $2) AND pool_id = $4 AND sub = $5 ORDER BY at, request_id LIMIT $3`, []any{1, "a", 1, "p", "s"}},

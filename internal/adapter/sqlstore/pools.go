@@ -163,6 +163,7 @@ var deletePool = [...]string{
 	`DELETE FROM codes WHERE pool_id = $1`,
 	`DELETE FROM tallies WHERE pool_id = $1`,
 	`DELETE FROM families WHERE pool_id = $1`,
+	`DELETE FROM steps WHERE pool_id = $1`,
 	`DELETE FROM signing_keys WHERE pool_id = $1`,
 	`DELETE FROM passwords WHERE pool_id = $1`,
 	`DELETE FROM logins WHERE pool_id = $1`,

@@ -301,6 +301,7 @@ func (v view) Groups() store.GroupReader           { return groups(v) }
 func (v view) Codes() store.CodeReader             { return codes(v) }
 func (v view) Tallies() store.TallyReader          { return tallies(v) }
 func (v view) Families() store.FamilyReader        { return families(v) }
+func (v view) Steps() store.StepReader             { return steps(v) }
 func (v view) SigningKeys() store.SigningKeyReader { return signingKeys(v) }
 func (v view) Outbox() store.OutboxReader          { return outbox(v) }
 func (v view) Inbox() store.InboxReader            { return inbox(v) }
@@ -316,6 +317,7 @@ func (u update) Groups() store.Groups           { return groups(u) }
 func (u update) Codes() store.Codes             { return codes(u) }
 func (u update) Tallies() store.Tallies         { return tallies(u) }
 func (u update) Families() store.Families       { return families(u) }
+func (u update) Steps() store.Steps             { return steps(u) }
 func (u update) SigningKeys() store.SigningKeys { return signingKeys(u) }
 func (u update) Outbox() store.Outbox           { return outbox(u) }
 func (u update) Inbox() store.Inbox             { return inbox(u) }

@@ -74,6 +74,7 @@ type View interface {
 	Codes() CodeReader
 	Tallies() TallyReader
 	Families() FamilyReader
+	Steps() StepReader
 	SigningKeys() SigningKeyReader
 	Outbox() OutboxReader
 	Inbox() InboxReader
@@ -92,6 +93,7 @@ type Tx interface {
 	Codes() Codes
 	Tallies() Tallies
 	Families() Families
+	Steps() Steps
 	SigningKeys() SigningKeys
 	Outbox() Outbox
 	Inbox() Inbox
@@ -274,11 +276,33 @@ type Families interface {
 	FamilyReader
 	// Create stores a new family; ErrConflict when the user has one of that id.
 	Create(f *token.Family) error
+	// Rotate makes the generation behind f's the present one; ErrConflict when f is not as it was read, or revoked.
+	Rotate(f *token.Family, at time.Time) error
 	// Revoke ends a family. One that is revoked already, or is not there, stays as it is.
 	Revoke(poolID, sub, id string, at time.Time) error
 	// RevokeUser ends all families of a user.
 	RevokeUser(poolID, sub string, at time.Time) error
 	// Purge removes families that expired before the instant; it returns how many.
+	Purge(before time.Time, limit int) (int, error)
+}
+
+// StepReader reads what is stored of steps of sign-ins.
+type StepReader interface {
+	// Passed reports whether somebody has passed the step.
+	Passed(poolID, id string) (bool, error)
+	// Kept returns what was kept for a step that nobody has passed.
+	Kept(poolID, id string) ([]byte, error)
+}
+
+// Steps writes which steps of sign-ins were passed, and keeps what does not fit into their sessions. Neither matters
+// longer than the sessions live.
+type Steps interface {
+	StepReader
+	// Pass marks a step as passed and forgets what was kept for it; ErrConflict when it was passed before.
+	Pass(poolID, id string, expires time.Time) error
+	// Keep stores what a step will need, sealed; ErrConflict when the id is taken.
+	Keep(poolID, id string, state []byte, expires time.Time) error
+	// Purge removes steps that expired before the instant; it returns how many.
 	Purge(before time.Time, limit int) (int, error)
 }
 

@@ -13,6 +13,10 @@ import (
 // keepTallies is how long a tally is kept after its hour: longer than a clock is set wrong for a while.
 const keepTallies = 2 * 24 * time.Hour
 
+// keepSteps is how long a step of a sign-in is kept after its session has expired: while it is, whoever answers it again
+// reads that it was passed, whatever the clocks of nodes say.
+const keepSteps = 24 * time.Hour
+
 // Sweep is the worker that removes records which time has made meaningless. Several nodes may run one each.
 type Sweep struct {
 	Store store.Store
@@ -39,6 +43,7 @@ func (s *Sweep) once(ctx context.Context) {
 	now := s.Clock.Now()
 	for what, purge := range map[string]func(tx store.Tx) (int, error){
 		"families of tokens": func(tx store.Tx) (int, error) { return tx.Families().Purge(now.Add(-token.Keep), purgeBatch) },
+		"steps of sign-ins":  func(tx store.Tx) (int, error) { return tx.Steps().Purge(now.Add(-keepSteps), purgeBatch) },
 		"tallies":            func(tx store.Tx) (int, error) { return tx.Tallies().Purge(now.Add(-keepTallies), purgeBatch) },
 	} {
 		for n := purgeBatch; n == purgeBatch; {

@@ -58,7 +58,8 @@ func TestSweep(t *testing.T) {
 			Scopes: []string{token.AdminScope}, AuthTime: noon, Created: noon, Expires: expires}
 	}
 	want.NoError(t, w.store.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
-		errs := []error{tx.Families().Create(family("young", noon.Add(-token.Keep))),
+		errs := []error{tx.Steps().Pass(w.pool.ID, "old", noon.Add(-25*time.Hour)), tx.Steps().Pass(w.pool.ID, "young", noon.Add(-23*time.Hour)),
+			tx.Families().Create(family("young", noon.Add(-token.Keep))),
 			tx.Tallies().Put(w.pool.ID, "nobody", verify.ResendCode, verify.Tally{Since: noon.Add(-3 * 24 * time.Hour), Spent: 1}),
 			tx.Tallies().Put(w.pool.ID, "somebody", verify.ResendCode, verify.Tally{Since: noon.Add(-time.Hour), Spent: 1})}
 		for i := range many {
@@ -66,7 +67,7 @@ func TestSweep(t *testing.T) {
 		}
 		return errors.Join(errs...)
 	}))
-	w.sweep(&signal{Store: w.store, done: make(chan error, 10)}, 3, slog.New(slog.DiscardHandler))
+	w.sweep(&signal{Store: w.store, done: make(chan error, 10)}, 4, slog.New(slog.DiscardHandler))
 	want.NoError(t, w.store.View(t.Context(), func(v store.View) error {
 		left, err := v.Families().List(w.pool.ID, "sub")
 		want.Equal(t, len(left), 1)
@@ -74,7 +75,10 @@ func TestSweep(t *testing.T) {
 		old, err1 := v.Tallies().Get(w.pool.ID, "nobody", verify.ResendCode)
 		young, err2 := v.Tallies().Get(w.pool.ID, "somebody", verify.ResendCode)
 		want.Equal(t, []int{old.Spent, young.Spent}, []int{0, 1})
-		return errors.Join(err, err1, err2)
+		oldStep, err3 := v.Steps().Passed(w.pool.ID, "old")
+		youngStep, err4 := v.Steps().Passed(w.pool.ID, "young")
+		want.True(t, !oldStep && youngStep, "one step is kept")
+		return errors.Join(err, err1, err2, err3, err4)
 	}))
 }
 
@@ -82,6 +86,6 @@ func TestSweepThatFails(t *testing.T) {
 	t.Parallel()
 	w := open(t, nil)
 	var log bytes.Buffer
-	w.sweep(&signal{Store: w.store, done: make(chan error, 10), fail: store.ErrBusy}, 2, slog.New(slog.NewTextHandler(&log, nil)))
-	want.Equal(t, strings.Count(log.String(), "expired records cannot be removed"), 2)
+	w.sweep(&signal{Store: w.store, done: make(chan error, 10), fail: store.ErrBusy}, 3, slog.New(slog.NewTextHandler(&log, nil)))
+	want.Equal(t, strings.Count(log.String(), "expired records cannot be removed"), 3)
 }

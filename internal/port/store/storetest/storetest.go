@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"tallies/purge", testTalliesPurge},
 		{"families", testFamilies},
 		{"families/purge", testFamiliesPurge},
+		{"steps", testSteps},
 		{"signing keys", testSigningKeys},
 		{"outbox", testOutbox},
 		{"inbox", testInbox},

@@ -78,6 +78,18 @@ func testFamilies(w *world) {
 		equal(w, got, f)
 	}
 	want.True(w, !revoked(p.ID, joe, "f1") && !revoked(q.ID, twin, "f1"), "the families of others live")
+
+	// A generation is followed once, and only while the family lives.
+	rotate := func(f *token.Family) func(tx store.Tx) error {
+		return func(tx store.Tx) error { return tx.Families().Rotate(f, after(7)) }
+	}
+	w.update(rotate(other))
+	w.refused(store.ErrConflict, rotate(other))
+	other.Generation, other.Rotated = 1, after(7)
+	got, err = read(w, get(p.ID, joe, "f1"))
+	want.NoError(w, err)
+	equal(w, got, other)
+	w.refused(store.ErrConflict, rotate(third))
 }
 
 func testFamiliesPurge(w *world) {
