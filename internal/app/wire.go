@@ -187,6 +187,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},
+		&ops.MFA{Store: a.store, Chance: a.chance},
 		&ops.SignOut{Store: a.store},
 		&ops.Recovery{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys},
 		&ops.Passwords{Store: a.store, Messages: a.messages, Chance: a.chance},

@@ -163,11 +163,11 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		arg   any
 		each  func(scanner) error
 	}{
-		{`SELECT username, sub, status, enabled, sms_option, attributes, coalesce(external, '{}') FROM users WHERE pool_id = $1`, pool, func(scan scanner) error {
-			var name, status, attributes, external string
+		{`SELECT username, sub, status, enabled, sms_option, attributes, coalesce(external, '{}'), coalesce(mfa, '{}') FROM users WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var name, status, attributes, external, mfa string
 			var enabled, option int
 			u := record{fields: Object{}}
-			if err := scan(&name, &u.sub, &status, &enabled, &option, &attributes, &external); err != nil {
+			if err := scan(&name, &u.sub, &status, &enabled, &option, &attributes, &external, &mfa); err != nil {
 				return err
 			}
 			var stored struct{ Identities []struct{ Value string } }
@@ -177,9 +177,16 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 			if err := json.Unmarshal([]byte(attributes), &u.fields); err != nil {
 				return err
 			}
+			var factors struct{ Preferred string }
+			if err := json.Unmarshal([]byte(mfa), &factors); err != nil {
+				return err
+			}
 			u.fields[fieldSub], u.fields[fieldStatus], u.fields[fieldEnabled] = u.sub, status, strconv.FormatBool(enabled != 0)
 			if option != 0 {
 				u.fields[fieldOption] = "true"
+			}
+			if factors.Preferred != "" {
+				u.fields[fieldFactor] = factors.Preferred
 			}
 			for _, i := range stored.Identities {
 				u.fields[fieldAccount+i.Value] = linked

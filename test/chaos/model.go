@@ -34,6 +34,7 @@ const (
 	fieldStatus  = "status"
 	fieldEnabled = "enabled"
 	fieldOption  = "sms_option" // "true" or absent
+	fieldFactor  = "mfa"        // the preferred second factor
 	fieldCode    = "code"       // the address to which the code went that counts
 	fieldGroup   = "group"      // that the user is in
 	fieldAccount = "account:"   // with the subject of an account that is linked to the user

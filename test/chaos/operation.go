@@ -61,6 +61,7 @@ func Operations() []Operation {
 		{"AdminEnableUser", 1, func(w *Writer) (Call, bool) { return enable(w, true) }},
 		{"AdminDisableUser", 1, func(w *Writer) (Call, bool) { return enable(w, false) }},
 		{"AdminSetUserSettings", 1, setOption},
+		{"AdminSetUserMFAPreference", 1, preferFactor},
 		{"AdminUserGlobalSignOut", 1, signOut},
 		{"AdminDeleteUser", 1, deleteUser},
 		{"AdminGetUser", 5, getUser},
@@ -108,7 +109,7 @@ type attribute struct{ Name, Value string }
 func attributes(set map[string]string) []attribute {
 	var list []attribute
 	for _, name := range slices.Sorted(maps.Keys(set)) {
-		if name != fieldSub && name != fieldStatus && name != fieldEnabled && name != fieldOption && name != fieldCode && name != fieldGroup && !strings.HasPrefix(name, fieldAccount) {
+		if name != fieldSub && name != fieldStatus && name != fieldEnabled && name != fieldOption && name != fieldFactor && name != fieldCode && name != fieldGroup && !strings.HasPrefix(name, fieldAccount) {
 			list = append(list, attribute{name, set[name]})
 		}
 	}
@@ -241,6 +242,16 @@ func dropAddress(w *Writer) (Call, bool) {
 	object, ok := w.user()
 	return w.about(object, Effect{Kind: Change, Set: map[string]string{"email": "", "email_verified": "", fieldCode: ""}},
 		map[string]any{"UserAttributeNames": []string{"email"}}), ok
+}
+
+// preferFactor prefers e-mail as second factor where there is an address, and else no factor at all.
+func preferFactor(w *Writer) (Call, bool) {
+	object, ok := w.user()
+	block, value := map[string]bool{"Enabled": false}, ""
+	if w.model[object]["email"] != "" && w.rand.IntN(2) == 0 {
+		block, value = map[string]bool{"Enabled": true, "PreferredMfa": true}, "EMAIL_OTP"
+	}
+	return w.about(object, Effect{Kind: Change, Set: map[string]string{fieldFactor: value}}, map[string]any{"EmailMfaSettings": block}), ok
 }
 
 func setPassword(w *Writer) (Call, bool) {

@@ -166,6 +166,7 @@ var deletePool = [...]string{
 	`DELETE FROM steps WHERE pool_id = $1`,
 	`DELETE FROM signing_keys WHERE pool_id = $1`,
 	`DELETE FROM passwords WHERE pool_id = $1`,
+	`DELETE FROM software_tokens WHERE pool_id = $1`,
 	`DELETE FROM logins WHERE pool_id = $1`,
 	`DELETE FROM users WHERE pool_id = $1`,
 	`DELETE FROM gone_users WHERE pool_id = $1`,

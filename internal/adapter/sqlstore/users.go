@@ -21,7 +21,7 @@ type users struct{ t *transaction }
 
 const (
 	userColumns = `u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
-		u.temporary_since, u.sign_in_attribute, u.external, u.sms_option `
+		u.temporary_since, u.sign_in_attribute, u.external, u.sms_option, u.mfa `
 	selectUser  = `SELECT ` + userColumns
 	selectAhead = selectUser + `, l.login_key, `
 	selectLogin = selectUser + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
@@ -35,10 +35,10 @@ const (
 func scanUser(r *sql.Rows, poolID string, more ...any) (*user.Record, error) {
 	u := &user.Record{PoolID: poolID}
 	var created, modified, enabled, sms int64
-	var attributes, pending, external sql.RawBytes
+	var attributes, pending, external, mfa sql.RawBytes
 	var temporary sql.NullInt64
 	err := r.Scan(append([]any{&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary,
-		&u.SignInAttribute, &external, &sms}, more...)...)
+		&u.SignInAttribute, &external, &sms, &mfa}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +51,9 @@ func scanUser(r *sql.Rows, poolID string, more ...any) (*user.Record, error) {
 		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
 	}
 	if err := decodeExternal(external, u); err != nil {
+		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
+	}
+	if u.MFA, err = decodeMFA(mfa); err != nil {
 		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
 	}
 	return u, nil
@@ -217,8 +220,12 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 	if err != nil {
 		return s.t.fail(err)
 	}
+	mfa, err := encodeMFA(u.MFA)
+	if err != nil {
+		return s.t.fail(err)
+	}
 	args := []any{p.ID, u.Sub, u.Username, contact.Fold(u.Username), 1, millis(u.Created), millis(u.Modified), string(u.Status), flag(u.Enabled),
-		attributes, pending, optional(u.TemporarySince), u.SignInAttribute, external, flag(u.SMSOption)}
+		attributes, pending, optional(u.TemporarySince), u.SignInAttribute, external, flag(u.SMSOption), mfa}
 	for i := range searched {
 		args = append(args, searchValue(u, i))
 	}
@@ -234,8 +241,8 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 		}
 	}
 	n, err := s.t.exec(`INSERT INTO users (pool_id, sub, username, username_fold, version, created_at, modified_at, status, enabled,
-		attributes, pending, temporary_since, sign_in_attribute, external, sms_option, email, phone_number, name, given_name, family_name, preferred_username)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING`, args...)
+		attributes, pending, temporary_since, sign_in_attribute, external, sms_option, mfa, email, phone_number, name, given_name, family_name, preferred_username)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT DO NOTHING`, args...)
 	if err != nil {
 		return err
 	}
@@ -282,7 +289,7 @@ func (s users) release(poolID, sub string, l user.Login) error {
 // optionalColumns are written only when they change, since most of them are indexed. Their order is that of the bits
 // in changes.
 var optionalColumns = [...]string{"email", "phone_number", "name", "given_name", "family_name", "preferred_username",
-	"status", "enabled", "pending", "temporary_since", "sign_in_attribute", "external", "sms_option"}
+	"status", "enabled", "pending", "temporary_since", "sign_in_attribute", "external", "sms_option", "mfa"}
 
 // changes returns the optional columns in which after differs, as bits, and their values.
 func changes(before, after *user.Record) (mask uint16, values []any, err error) {
@@ -326,6 +333,13 @@ func changes(before, after *user.Record) (mask uint16, values []any, err error) 
 	}
 	if before.SMSOption != after.SMSOption {
 		set(bit+6, flag(after.SMSOption))
+	}
+	if before.MFA != after.MFA {
+		mfa, err := encodeMFA(after.MFA)
+		if err != nil {
+			return 0, nil, err
+		}
+		set(bit+7, mfa)
 	}
 	return mask, values, nil
 }
@@ -449,6 +463,7 @@ var deleteUser = [...]string{
 	`DELETE FROM tallies WHERE pool_id = $1 AND subject = $2`,
 	`DELETE FROM families WHERE pool_id = $1 AND sub = $2`,
 	`DELETE FROM passwords WHERE pool_id = $1 AND sub = $2`,
+	`DELETE FROM software_tokens WHERE pool_id = $1 AND sub = $2`,
 	`INSERT INTO gone_users (pool_id, sub) VALUES ($1, $2)`,
 }
 

@@ -61,26 +61,6 @@ func (s *Settings) checkVerification() error {
 	return nil
 }
 
-// checkMFA: a pool is given SMS as its factor here; other factors have an operation of their own.
-func (s *Settings) checkMFA(before *Settings) error {
-	if s.MFA == MFAOff {
-		return nil
-	}
-	if s.Sms == nil {
-		switch {
-		case before != nil && before.MFA != MFAOff && before.Sms != nil:
-			return fault.SmsNotRemovable()
-		case before != nil && before.MFA != MFAOn && s.MFA == MFAOn:
-			return fault.MFANotTurnedOn()
-		}
-		return fault.SmsNeededForMFA()
-	}
-	if s.MFA == MFAOn && s.Passwordless() {
-		return fault.OTPWithMFA()
-	}
-	return nil
-}
-
 func (s *Settings) checkFirstFactors() error {
 	switch {
 	case slices.Contains(s.FirstFactors, FactorSoftwareToken):
@@ -161,8 +141,14 @@ func address(from string) string {
 	return from
 }
 
+// The mechanisms of account recovery.
+const (
+	recoveryByAdmin = "admin_only"
+	recoveryByEmail = "verified_email"
+	recoveryByPhone = "verified_phone_number"
+)
+
 func (s *Settings) checkRecovery() error {
-	const adminOnly, byPhone = "admin_only", "verified_phone_number"
 	for i, m := range s.Recovery {
 		for _, other := range s.Recovery[:i] {
 			if m.Priority == other.Priority || m.Name == other.Name {
@@ -170,11 +156,17 @@ func (s *Settings) checkRecovery() error {
 			}
 		}
 	}
-	if len(s.Recovery) > 1 && slices.ContainsFunc(s.Recovery, func(m RecoveryMechanism) bool { return m.Name == adminOnly }) {
+	if len(s.Recovery) > 1 && slices.ContainsFunc(s.Recovery, func(m RecoveryMechanism) bool { return m.Name == recoveryByAdmin }) {
 		return fault.RecoveryAdminOnly()
 	}
-	if len(s.Recovery) == 1 && s.Recovery[0].Name == byPhone && s.MFA != MFAOff && s.Sms != nil {
+	if len(s.Recovery) != 1 {
+		return nil
+	}
+	switch only := s.Recovery[0].Name; {
+	case only == recoveryByPhone && s.SMSFactor():
 		return fault.RecoveryByPhoneOnly()
+	case only == recoveryByEmail && s.EmailFactor():
+		return fault.RecoveryByEmailOnly()
 	}
 	return nil
 }
@@ -259,6 +251,9 @@ func (s *Settings) checkTier() error {
 	if s.Tier == Lite {
 		if len(s.FirstFactors) > 1 { // more than the password
 			features = append(features, "Passwordless Sign-In")
+		}
+		if s.EmailMFA != nil {
+			features = append(features, "Email MFA")
 		}
 		if s.Password.History > 0 {
 			features = append(features, "Password Reuse Prevention")

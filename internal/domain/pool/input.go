@@ -134,7 +134,9 @@ func (s *Settings) take(in Input) error {
 	s.AdminCreate = in.AdminCreate
 	s.AddOns = in.AddOns
 	s.Recovery = in.Recovery
-	s.MFA = or(in.MFA, s.MFA)
+	if s.MFA = or(in.MFA, s.MFA); s.MFA == MFAOff {
+		s.TOTP, s.EmailMFA = nil, nil
+	}
 	s.Tier = or(in.Tier, s.Tier)
 	if in.Registration != nil {
 		s.Registration = in.Registration

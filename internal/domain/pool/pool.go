@@ -35,7 +35,10 @@ type Settings struct {
 	UsernameAttributes []string // fixed at creation
 	Templates          Templates
 	SmsAuthentication  *string
-	MFA                string   // OFF, ON, OPTIONAL
+	MFA                string    // OFF, ON, OPTIONAL
+	TOTP               *bool     // SoftwareTokenMfaConfiguration.Enabled; nil while MFA is off
+	EmailMFA           *EmailMFA // EmailMfaConfiguration; nil while MFA is off
+	WebAuthn           *WebAuthn
 	VerifyBeforeUpdate []string // AttributesRequireVerificationBeforeUpdate
 	Device             *DeviceConfig
 	Email              EmailConfig
@@ -76,6 +79,7 @@ const (
 	FactorEmailOTP      = "EMAIL_OTP"
 	FactorSmsOTP        = "SMS_OTP"
 	FactorSoftwareToken = "SOFTWARE_TOKEN"
+	FactorWebAuthn      = "WEB_AUTHN"
 )
 
 // What senders of e-mail, kinds of verification e-mails and keys are called.
@@ -166,6 +170,18 @@ type AdminCreateConfig struct {
 	InviteSms, InviteEmail, InviteSubject *string
 	InviteGiven                           bool // InviteMessageTemplate was given, so it is shown
 }
+
+// EmailMFA is EmailMfaConfiguration; nil members have the defaults of package notice.
+type EmailMFA struct{ Message, Subject *string }
+
+// WebAuthn is WebAuthnConfiguration.
+type WebAuthn struct{ RelyingParty, Verification, Factor *string }
+
+// The values of WebAuthn.Factor.
+const (
+	SingleFactor = "SINGLE_FACTOR"
+	MultiFactor  = "MULTI_FACTOR_WITH_USER_VERIFICATION"
+)
 
 // AddOns is UserPoolAddOns.
 type AddOns struct {

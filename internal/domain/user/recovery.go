@@ -46,14 +46,8 @@ func RecoveryAttribute(p *pool.Pool, r *Record, factors MessageFactors) string {
 	return ""
 }
 
-// MessageFactors are the second factors of a user that come by message.
+// MessageFactors are the second factors of a user that come by message, see Record.Messaged.
 type MessageFactors struct{ Email, SMS bool }
-
-// Factors are the second factors of a user that come by message, as far as they are known yet: SMS where the user has
-// turned it on, or the pool demands a second factor of everybody.
-func Factors(p *pool.Pool, r *Record) MessageFactors {
-	return MessageFactors{SMS: p.MFA == pool.MFAOptional && r.SMSOption || p.MFA == pool.MFAOn && p.SendsSMS()}
-}
 
 // Reaches reports whether an address that got a code for a new password is still a verified one of the user. A code
 // that went elsewhere is worth nothing any more.

@@ -70,29 +70,6 @@ func TestStatesOfRecovery(t *testing.T) {
 	}
 }
 
-func TestFactors(t *testing.T) {
-	t.Parallel()
-	sms := &pool.SmsConfig{}
-	for _, c := range []struct {
-		name   string
-		mfa    string
-		sms    *pool.SmsConfig
-		option bool
-		want   bool
-	}{
-		{"no second factors in the pool", pool.MFAOff, sms, true, false},
-		{"turned on by the user", pool.MFAOptional, sms, true, true},
-		{"not turned on by the user", pool.MFAOptional, sms, false, false},
-		{"demanded by the pool", pool.MFAOn, sms, false, true},
-		{"demanded by a pool that sends no SMS", pool.MFAOn, nil, true, false},
-	} {
-		p := &pool.Pool{Settings: pool.Settings{MFA: c.mfa, Sms: c.sms}}
-		if got := user.Factors(p, &user.Record{SMSOption: c.option}); got != (user.MessageFactors{SMS: c.want}) {
-			t.Errorf("%s: %+v", c.name, got)
-		}
-	}
-}
-
 func TestReaches(t *testing.T) {
 	t.Parallel()
 	r := &user.Record{Attributes: map[string]string{"email": "a@x.io", "email_verified": "true", "phone_number": "+1555", "phone_number_verified": "false", "name": "n"}}

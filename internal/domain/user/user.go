@@ -51,6 +51,8 @@ type Record struct {
 	PasswordOff bool
 	// SMSOption says that SMS as second factor was turned on by SetUserSettings or AdminSetUserSettings.
 	SMSOption bool
+	// MFA is which second factors are on by preference.
+	MFA MFA
 }
 
 // Pending is a value that waits for its verification.

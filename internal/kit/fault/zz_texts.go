@@ -492,6 +492,16 @@ func UserNotConfirmed() *Error {
 	return &Error{Code: UserNotConfirmedException, Message: "User is not confirmed."}
 }
 
+// UserNotConfirmedUnlisted answers NotAuthorizedException: User is not confirmed. (unconfirmed)
+func UserNotConfirmedUnlisted() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "User is not confirmed."}
+}
+
+// PasswordResetUnlisted answers NotAuthorizedException: Password reset required for the user (unconfirmed)
+func PasswordResetUnlisted() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Password reset required for the user"}
+}
+
 // PasswordResetRequired answers PasswordResetRequiredException: Password reset required for the user (observed)
 func PasswordResetRequired() *Error {
 	return &Error{Code: PasswordResetRequiredException, Message: "Password reset required for the user"}
@@ -500,6 +510,76 @@ func PasswordResetRequired() *Error {
 // NewPasswordFirst answers InvalidParameterException: The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword. (own)
 func NewPasswordFirst() *Error {
 	return &Error{Code: InvalidParameterException, Message: "The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword."}
+}
+
+// NoDeliveryForMFA answers InvalidParameterException: User does not have delivery config set to turn on {factor} (observed)
+func NoDeliveryForMFA(factor string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "User does not have delivery config set to turn on " + factor}
+}
+
+// SoftwareTokenUnverified answers InvalidParameterException: User has not verified software token mfa (observed)
+func SoftwareTokenUnverified() *Error {
+	return &Error{Code: InvalidParameterException, Message: "User has not verified software token mfa"}
+}
+
+// TwoPreferredMFA answers InvalidParameterException: Cannot set multiple MFA methods as preferred (unconfirmed)
+func TwoPreferredMFA() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot set multiple MFA methods as preferred"}
+}
+
+// PreferredMFADisabled answers InvalidParameterException: Cannot set preferred MFA without enabling it (unconfirmed)
+func PreferredMFADisabled() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot set preferred MFA without enabling it"}
+}
+
+// PasskeyNotFactor answers InvalidParameterException: WebAuthn is not configured as a multi-factor authenticator in the user pool. (unconfirmed)
+func PasskeyNotFactor() *Error {
+	return &Error{Code: InvalidParameterException, Message: "WebAuthn is not configured as a multi-factor authenticator in the user pool."}
+}
+
+// PasskeyAlone answers InvalidParameterException: WebAuthn cannot be the only MFA method of a user. (unconfirmed)
+func PasskeyAlone() *Error {
+	return &Error{Code: InvalidParameterException, Message: "WebAuthn cannot be the only MFA method of a user."}
+}
+
+// MFANotOptional answers InvalidParameterException: MFA is required by the user pool, and cannot be turned off. (unconfirmed)
+func MFANotOptional() *Error {
+	return &Error{Code: InvalidParameterException, Message: "MFA is required by the user pool, and cannot be turned off."}
+}
+
+// SoftwareTokenOff answers SoftwareTokenMFANotFoundException: Software Token MFA has not been enabled by the userPool (observed)
+func SoftwareTokenOff() *Error {
+	return &Error{Code: SoftwareTokenMFANotFoundException, Message: "Software Token MFA has not been enabled by the userPool"}
+}
+
+// SoftwareTokenMissing answers SoftwareTokenMFANotFoundException: Software Token MFA has not been associated. (unconfirmed)
+func SoftwareTokenMissing() *Error {
+	return &Error{Code: SoftwareTokenMFANotFoundException, Message: "Software Token MFA has not been associated."}
+}
+
+// SoftwareTokenMismatch answers EnableSoftwareTokenMFAException: Code mismatch (observed)
+func SoftwareTokenMismatch() *Error {
+	return &Error{Code: EnableSoftwareTokenMFAException, Message: "Code mismatch"}
+}
+
+// SoftwareTokenUsedAtSetup answers EnableSoftwareTokenMFAException: Your software token has already been used once. (unconfirmed)
+func SoftwareTokenUsedAtSetup() *Error {
+	return &Error{Code: EnableSoftwareTokenMFAException, Message: "Your software token has already been used once."}
+}
+
+// TokenOrSession answers InvalidParameterException: Missing required parameter AccessToken or Session (unconfirmed)
+func TokenOrSession() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Missing required parameter AccessToken or Session"}
+}
+
+// TokenAndSession answers InvalidParameterException: Only one of the parameters AccessToken and Session can be given. (unconfirmed)
+func TokenAndSession() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Only one of the parameters AccessToken and Session can be given."}
+}
+
+// ExternalUserMFA answers InvalidParameterException: Software Token MFA is not for users of external providers. (unconfirmed)
+func ExternalUserMFA() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Software Token MFA is not for users of external providers."}
 }
 
 // BadMFAOption answers InvalidParameterException: Invalid MFA options: only SMS to phone_number can be set. (unconfirmed)
@@ -792,6 +872,31 @@ func RecoveryAdminOnly() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Account Recovery Setting cannot use admin_only setting with any other recovery mechanisms."}
 }
 
+// RecoveryByEmailOnly answers InvalidParameterException: Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_email as a recovery mechanism when Email MFA is configured. (unconfirmed)
+func RecoveryByEmailOnly() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_email as a recovery mechanism when Email MFA is configured."}
+}
+
+// MFAOffWithFactor answers InvalidParameterException: Invalid MFA configuration given, can't turn off MFA and configure an MFA together. (observed)
+func MFAOffWithFactor() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid MFA configuration given, can't turn off MFA and configure an MFA together."}
+}
+
+// MFAWithoutFactor answers InvalidParameterException: Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration. (observed)
+func MFAWithoutFactor() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration."}
+}
+
+// EmailMFASender answers InvalidParameterException: Cannot set EmailMfaConfiguration when user pool EmailConfiguration contains an EmailSendingAccount of COGNITO_DEFAULT. (observed)
+func EmailMFASender() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot set EmailMfaConfiguration when user pool EmailConfiguration contains an EmailSendingAccount of COGNITO_DEFAULT."}
+}
+
+// PasskeySingleFactor answers InvalidParameterException: Cannot set WebAuthn factor configuration to SINGLE_FACTOR if MFA is required and WebAuthn is an allowed first auth factor (observed)
+func PasskeySingleFactor() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot set WebAuthn factor configuration to SINGLE_FACTOR if MFA is required and WebAuthn is an allowed first auth factor"}
+}
+
 // RecoveryByPhoneOnly answers InvalidParameterException: Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured. (observed)
 func RecoveryByPhoneOnly() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured."}
@@ -1076,8 +1181,24 @@ func Catalogue() []Text {
 		{"AccessTokenRevoked", "NotAuthorizedException", "observed", "Access Token has been revoked"},
 		{"UserGone", "NotAuthorizedException", "unconfirmed", "User does not exist."},
 		{"UserNotConfirmed", "UserNotConfirmedException", "observed", "User is not confirmed."},
+		{"UserNotConfirmedUnlisted", "NotAuthorizedException", "unconfirmed", "User is not confirmed."},
+		{"PasswordResetUnlisted", "NotAuthorizedException", "unconfirmed", "Password reset required for the user"},
 		{"PasswordResetRequired", "PasswordResetRequiredException", "observed", "Password reset required for the user"},
 		{"NewPasswordFirst", "InvalidParameterException", "own", "The user has to choose a new password before a sign-in gives tokens: set a permanent one by AdminSetUserPassword."},
+		{"NoDeliveryForMFA", "InvalidParameterException", "observed", "User does not have delivery config set to turn on {factor}"},
+		{"SoftwareTokenUnverified", "InvalidParameterException", "observed", "User has not verified software token mfa"},
+		{"TwoPreferredMFA", "InvalidParameterException", "unconfirmed", "Cannot set multiple MFA methods as preferred"},
+		{"PreferredMFADisabled", "InvalidParameterException", "unconfirmed", "Cannot set preferred MFA without enabling it"},
+		{"PasskeyNotFactor", "InvalidParameterException", "unconfirmed", "WebAuthn is not configured as a multi-factor authenticator in the user pool."},
+		{"PasskeyAlone", "InvalidParameterException", "unconfirmed", "WebAuthn cannot be the only MFA method of a user."},
+		{"MFANotOptional", "InvalidParameterException", "unconfirmed", "MFA is required by the user pool, and cannot be turned off."},
+		{"SoftwareTokenOff", "SoftwareTokenMFANotFoundException", "observed", "Software Token MFA has not been enabled by the userPool"},
+		{"SoftwareTokenMissing", "SoftwareTokenMFANotFoundException", "unconfirmed", "Software Token MFA has not been associated."},
+		{"SoftwareTokenMismatch", "EnableSoftwareTokenMFAException", "observed", "Code mismatch"},
+		{"SoftwareTokenUsedAtSetup", "EnableSoftwareTokenMFAException", "unconfirmed", "Your software token has already been used once."},
+		{"TokenOrSession", "InvalidParameterException", "unconfirmed", "Missing required parameter AccessToken or Session"},
+		{"TokenAndSession", "InvalidParameterException", "unconfirmed", "Only one of the parameters AccessToken and Session can be given."},
+		{"ExternalUserMFA", "InvalidParameterException", "unconfirmed", "Software Token MFA is not for users of external providers."},
 		{"BadMFAOption", "InvalidParameterException", "unconfirmed", "Invalid MFA options: only SMS to phone_number can be set."},
 		{"NoPasswordReset", "NotAuthorizedException", "observed", "User password cannot be reset in the current state."},
 		{"AskAdministrator", "NotAuthorizedException", "observed", "Contact administrator to reset password."},
@@ -1136,6 +1257,11 @@ func Catalogue() []Text {
 		{"BadFrom", "InvalidParameterException", "observed", "Provided From email address is invalid"},
 		{"RecoveryTwice", "InvalidParameterException", "observed", "Account Recovery Setting cannot have duplicate priorities or recovery mechanisms."},
 		{"RecoveryAdminOnly", "InvalidParameterException", "observed", "Account Recovery Setting cannot use admin_only setting with any other recovery mechanisms."},
+		{"RecoveryByEmailOnly", "InvalidParameterException", "unconfirmed", "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_email as a recovery mechanism when Email MFA is configured."},
+		{"MFAOffWithFactor", "InvalidParameterException", "observed", "Invalid MFA configuration given, can't turn off MFA and configure an MFA together."},
+		{"MFAWithoutFactor", "InvalidParameterException", "observed", "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration."},
+		{"EmailMFASender", "InvalidParameterException", "observed", "Cannot set EmailMfaConfiguration when user pool EmailConfiguration contains an EmailSendingAccount of COGNITO_DEFAULT."},
+		{"PasskeySingleFactor", "InvalidParameterException", "observed", "Cannot set WebAuthn factor configuration to SINGLE_FACTOR if MFA is required and WebAuthn is an allowed first auth factor"},
 		{"RecoveryByPhoneOnly", "InvalidParameterException", "observed", "Invalid account recovery setting parameter. Account Recovery Setting cannot use verified_phone_number as a recovery mechanism when SMS MFA is configured."},
 		{"SenderWithoutKey", "InvalidParameterException", "unconfirmed", "KMSKeyID is required when {sender} is set."},
 		{"TwoTokenTriggers", "InvalidParameterException", "unconfirmed", "PreTokenGeneration and the LambdaArn of PreTokenGenerationConfig must be identical when both are set."},

@@ -70,6 +70,7 @@ type View interface {
 	Clients() ClientReader
 	Users() UserReader
 	Passwords() PasswordReader
+	SoftwareTokens() SoftwareTokenReader
 	Groups() GroupReader
 	Codes() CodeReader
 	Tallies() TallyReader
@@ -89,6 +90,7 @@ type Tx interface {
 	Clients() Clients
 	Users() Users
 	Passwords() Passwords
+	SoftwareTokens() SoftwareTokens
 	Groups() Groups
 	Codes() Codes
 	Tallies() Tallies
@@ -220,6 +222,20 @@ type PasswordReader interface {
 type Passwords interface {
 	PasswordReader
 	Put(p *credential.Password) error
+}
+
+// SoftwareTokenReader reads users' authenticator apps.
+type SoftwareTokenReader interface {
+	Get(poolID, sub string) (*credential.SoftwareToken, error)
+}
+
+// SoftwareTokens writes users' authenticator apps. Keys and names are sealed. The user was read in this transaction.
+type SoftwareTokens interface {
+	SoftwareTokenReader
+	// Put stores an app in place of the one that there was. The last step never falls back: the higher one stays.
+	Put(t *credential.SoftwareToken) error
+	// Delete removes the app, if there is one.
+	Delete(poolID, sub string) error
 }
 
 // CodeReader reads outstanding codes. The plain code is never read back.

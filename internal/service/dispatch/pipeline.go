@@ -136,7 +136,7 @@ func (p *Pipeline) serve(ctx context.Context, r *Request, reply *Reply) (any, er
 		return nil, err
 	}
 	names := named(spec, in)
-	if spec.Auth == api.Token {
+	if spec.Auth == api.Token || spec.Auth == api.Public {
 		if err := p.open(ctx, &c, in, &names); err != nil {
 			return nil, err
 		}

@@ -56,6 +56,7 @@ func (u *Users) Get(ctx context.Context, c *dispatch.Call, in *api.AdminGetUserI
 		return nil, err
 	}
 	status := string(r.Status)
+	list, preferred := mfaSettings(r)
 	return &api.AdminGetUserOutput{
 		Username:             r.Username,
 		UserAttributes:       attributes(r, nil),
@@ -64,6 +65,8 @@ func (u *Users) Get(ctx context.Context, c *dispatch.Call, in *api.AdminGetUserI
 		Enabled:              &r.Enabled,
 		UserStatus:           &status,
 		MFAOptions:           mfaOptions(r),
+		PreferredMfaSetting:  preferred,
+		UserMFASettingList:   list,
 	}, nil
 }
 

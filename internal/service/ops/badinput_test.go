@@ -137,7 +137,7 @@ func sample(w *world, s *api.Shape) any {
 		if len(s.Enum) > 0 {
 			return s.Enum[0]
 		}
-		for _, text := range []string{"a", "aaaaaaaaaaaaaaaaaaaaaaaa", "arn:aws:iam::123456789012:role/x", "{####}aaaaaa", "{##a##}aaa", "a@b.c", "https://a.example", "aaaaaa", "12345678-1234-4234-8234-123456789012"} {
+		for _, text := range []string{"a", "aaaaaaaaaaaaaaaaaaaaaaaa", "arn:aws:iam::123456789012:role/x", "{####}aaaaaa", "{##a##}aaa", "a@b.c", "https://a.example", "aaaaaa", "123456", "12345678-1234-4234-8234-123456789012"} {
 			if fits(s, text) {
 				return text
 			}

@@ -111,6 +111,25 @@ var models = []model{
 		return body
 	}},
 	{"SetUserSettings", "", everySetting, carrying(`,"MFAOptions":[{"DeliveryMedium":"SMS","AttributeName":"phone_number"}]`)},
+	{"AssociateSoftwareToken", "", mfaPool, carrying("")},
+	{"VerifySoftwareToken", "", mfaPool, func(w *world) string {
+		u := w.addUser("u", vectorUser)
+		token := w.access(u)
+		w.withApp(u)
+		return `{"AccessToken":"` + token + `","FriendlyDeviceName":"phone"` + userCode(w.appCode(w.associate(token), 2)) + `}` // the request comes a minute later
+	}},
+	{"AdminDeleteSoftwareToken", "", mfaPool, preferring},
+	{"SetUserMFAPreference", "", mfaPool, func(w *world) string {
+		preferring(w)
+		return `{"AccessToken":"` + w.access(w.byName("u")) + `",` + appBlock + off + `}`
+	}},
+	{"AdminSetUserMFAPreference", "", mfaPool, func(w *world) string {
+		return strings.TrimSuffix(preferring(w), "}") + `,` + smsBlock + preferred + `}`
+	}},
+	{"GetUserAuthFactors", "", mfaPool, carrying("")},
+	{"AdminGetUserAuthFactors", "", mfaPool, preferring},
+	{"SetUserPoolMfaConfig", "", mfaPool, ofPool(`,"MfaConfiguration":"ON","SmsMfaConfiguration":{"SmsAuthenticationMessage":"{####}"},"SoftwareTokenMfaConfiguration":{"Enabled":false}`)},
+	{"GetUserPoolMfaConfig", "", mfaPool, ofPool("")},
 	{"GlobalSignOut", "", everySetting, carrying("")},
 	{"ListUsers", "", everySetting, func(w *world) string {
 		w.addUser("u", vectorUser)
@@ -252,6 +271,13 @@ var models = []model{
 
 // everySetting is a pool in which an update has most to do.
 var everySetting = both(vectorPool, aliasPool, phoneToo)
+
+// preferring is a body about a user with a phone number who prefers an authenticator app.
+func preferring(w *world) string {
+	u := w.addUser("u", with(pool.PhoneNumber, "+1555"), func(r *user.Record) { r.MFA = user.MFA{TOTP: true, Preferred: user.FactorTOTP} })
+	w.withApp(u)
+	return `{"UserPoolId":"$pool","Username":"u"}`
+}
 
 func named(w *world) string {
 	w.addUser("u", vectorUser)
@@ -588,7 +614,7 @@ func (r *round) answer(reply dispatch.Reply) string {
 	r.Helper()
 	text := strings.ReplaceAll(r.text(reply), r.pool.ID, "<pool>")
 	text = clientText.ReplaceAllString(poolText.ReplaceAllString(text, "<new pool>"), "<client>")
-	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken"} {
+	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken", "SecretCode", "Session"} {
 		text = regexp.MustCompile(`"`+random+`":"[^"]*"`).ReplaceAllString(text, `"`+random+`":""`)
 	}
 	return uuidText.ReplaceAllString(text, "<uuid>")

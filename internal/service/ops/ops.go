@@ -35,8 +35,14 @@ func holder(users store.UserReader, families store.FamilyReader, c *dispatch.Cal
 	}
 	switch r.Status {
 	case user.ResetRequired:
+		if !c.Spec.Lists(fault.PasswordResetRequiredException) {
+			return nil, fault.PasswordResetUnlisted()
+		}
 		return nil, fault.PasswordResetRequired()
 	case user.Unconfirmed:
+		if !c.Spec.Lists(fault.UserNotConfirmedException) {
+			return nil, fault.UserNotConfirmedUnlisted()
+		}
 		return nil, fault.UserNotConfirmed()
 	}
 	return r, nil

@@ -41,6 +41,8 @@ func (o *Pools) Register(r *dispatch.Registry) {
 	dispatch.Handle(r, api.DeleteUserPool, o.Delete)
 	dispatch.Handle(r, api.ListUserPools, o.List)
 	dispatch.Handle(r, api.AddCustomAttributes, o.AddAttributes)
+	dispatch.Handle(r, api.SetUserPoolMfaConfig, o.SetMFA)
+	dispatch.Handle(r, api.GetUserPoolMfaConfig, o.GetMFA)
 }
 
 // Create makes a user pool.

@@ -117,7 +117,7 @@ func recoverable(p *pool.Pool, u *user.Record) (attribute string, refused error)
 
 // addressFor is the address that gets a code for a new password, or the fault of there being none.
 func addressFor(p *pool.Pool, u *user.Record) (attribute string, refused error) {
-	attribute = user.RecoveryAttribute(p, u, user.Factors(p, u))
+	attribute = user.RecoveryAttribute(p, u, u.Messaged(p))
 	switch {
 	case attribute == "":
 		return "", fault.NoRecoveryAddress()

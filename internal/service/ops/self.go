@@ -36,7 +36,9 @@ func (s *Self) Get(ctx context.Context, c *dispatch.Call, _ *api.GetUserInput) (
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetUserOutput{Username: r.Username, UserAttributes: readable(c, r), MFAOptions: mfaOptions(r)}, nil
+	list, preferred := mfaSettings(r)
+	return &api.GetUserOutput{Username: r.Username, UserAttributes: readable(c, r), MFAOptions: mfaOptions(r),
+		PreferredMfaSetting: preferred, UserMFASettingList: list}, nil
 }
 
 // readable lists the attributes that the client of a call may read, sub first.

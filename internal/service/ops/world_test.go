@@ -135,6 +135,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.Tags{Store: s},
 		&ops.Limits{Store: s, Free: api.DefaultLimits(), Ceiling: 10},
 		&ops.Self{Store: s},
+		&ops.MFA{Store: s, Chance: source},
 		&ops.SignOut{Store: s},
 		&ops.Groups{Store: s, Pages: sealer},
 		&ops.Identities{Store: s},

@@ -136,6 +136,7 @@ func testPoolDelete(w *world) {
 				tx.Clients().Create(&pool.Client{ID: "client-" + id, PoolID: id, Created: noon, Modified: noon}),
 				tx.Passwords().Put(&credential.Password{PoolID: id, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: id, Sub: u.Sub, Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)}),
+				tx.SoftwareTokens().Put(&credential.SoftwareToken{PoolID: id, Sub: u.Sub, Key: []byte("k")}),
 				tx.Tallies().Put(id, u.Sub, verify.ResendCode, spent),
 				tx.Tallies().Put(id, "nobody", verify.ResendCode, spent),
 				tx.Families().Create(family(id, u.Sub, "family")),
@@ -166,6 +167,7 @@ func testPoolDelete(w *world) {
 			"alias":    func(v store.View) error { _, err := v.Users().ByLogin(x.p, "jane@example.com"); return err },
 			"password": func(v store.View) error { _, err := v.Passwords().Get(id, sub); return err },
 			"code":     func(v store.View) error { _, err := v.Codes().Get(id, sub, verify.Email); return err },
+			"app":      func(v store.View) error { return second(v.SoftwareTokens().Get(id, sub)) },
 			"group":    func(v store.View) error { return second(v.Groups().Get(id, "g")) },
 			"member": func(v store.View) error {
 				list, err := v.Groups().Members(id, "g", "", 1)

@@ -29,6 +29,41 @@ func testPasswords(w *world) {
 	}
 }
 
+func testSoftwareTokens(w *world) {
+	p := w.newPool("eu-west-1_A", nil)
+	sub, other := w.newUser(p, 1, "jane").Sub, w.newUser(p, 2, "joe").Sub
+	get := func(v store.View) (*credential.SoftwareToken, error) { return v.SoftwareTokens().Get(p.ID, sub) }
+	put := func(x credential.SoftwareToken) {
+		w.update(func(tx store.Tx) error { return tx.SoftwareTokens().Put(&x) })
+	}
+	absent(w, get)
+	for _, x := range []credential.SoftwareToken{
+		{PoolID: p.ID, Sub: sub, Pending: []byte{1, 0, 2}},
+		{PoolID: p.ID, Sub: sub, Key: []byte{1, 0, 2}, Name: "my phone \U0001F642\u0000", Last: 5},
+		{PoolID: p.ID, Sub: sub, Key: []byte{3}, Pending: []byte{4}, Last: 6},
+	} {
+		put(x)
+		got, err := read(w, get)
+		want.NoError(w, err)
+		equal(w, *got, x)
+	}
+
+	// A code that was used stays used, whatever a slow caller writes.
+	put(credential.SoftwareToken{PoolID: p.ID, Sub: sub, Key: []byte{3}, Last: 2})
+	got, err := read(w, get)
+	want.NoError(w, err)
+	equal(w, *got, credential.SoftwareToken{PoolID: p.ID, Sub: sub, Key: []byte{3}, Last: 6})
+
+	put(credential.SoftwareToken{PoolID: p.ID, Sub: other, Key: []byte{7}})
+	for range 2 {
+		w.update(func(tx store.Tx) error { return tx.SoftwareTokens().Delete(p.ID, sub) })
+	}
+	absent(w, get)
+	kept, err := read(w, func(v store.View) (*credential.SoftwareToken, error) { return v.SoftwareTokens().Get(p.ID, other) })
+	want.NoError(w, err)
+	equal(w, *kept, credential.SoftwareToken{PoolID: p.ID, Sub: other, Key: []byte{7}})
+}
+
 func testCodes(w *world) {
 	p := w.newPool("eu-west-1_A", nil)
 	sub, other := w.newUser(p, 1, "jane").Sub, w.newUser(p, 2, "joe").Sub

@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"groups", testGroups},
 		{"groups/members", testMembers},
 		{"passwords", testPasswords},
+		{"software tokens", testSoftwareTokens},
 		{"codes", testCodes},
 		{"tallies", testTallies},
 		{"tallies/purge", testTalliesPurge},

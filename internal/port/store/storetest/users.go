@@ -26,6 +26,7 @@ func testUserRecord(w *world) {
 	full.Status, full.Enabled = user.ForceChangePassword, false
 	full.Created, full.Modified, full.TemporarySince = after(1), after(2), after(3)
 	full.SignInAttribute, full.SMSOption = pool.Email, true
+	full.MFA = user.MFA{SMS: true, TOTP: true, Email: true, Passkey: true, Preferred: user.FactorTOTP}
 	full.Pending = map[string]user.Pending{pool.Email: {Value: `new"@example.com`, Requested: after(4)}}
 	w.update(func(tx store.Tx) error { return tx.Users().Create(p, full) })
 	for _, u := range []*user.Record{plain, full} {
@@ -38,6 +39,7 @@ func testUserRecord(w *world) {
 	changed := full.Clone()
 	changed.Status, changed.Enabled, changed.Modified = user.Confirmed, true, after(9)
 	changed.TemporarySince, changed.Pending, changed.SMSOption = plain.TemporarySince, nil, false
+	changed.MFA = user.MFA{Email: true}
 	for i, name := range []string{pool.Email, pool.PhoneNumber, "name", "given_name", "family_name", pool.PreferredUsername, "custom:x"} {
 		changed.Attributes[name] = strings.Repeat("x", i+1)
 	}
@@ -313,6 +315,7 @@ func testUserDelete(w *world) {
 			for _, err := range []error{
 				tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: p.ID, Sub: sub, Purpose: verify.Email, Plain: secret.New("1"), Created: noon, Expires: noon}),
+				tx.SoftwareTokens().Put(&credential.SoftwareToken{PoolID: p.ID, Sub: sub, Key: []byte("k")}),
 				tx.Tallies().Put(p.ID, sub, verify.ResendCode, spent),
 				tx.Families().Create(family(p.ID, sub, "family")),
 				tx.Outbox().Add(message("out-"+sub, p.ID, sub, 0)),
@@ -338,6 +341,7 @@ func testUserDelete(w *world) {
 	absent(w, func(v store.View) (*credential.Password, error) { return v.Passwords().Get(p.ID, u.Sub) })
 	absent(w, func(v store.View) (verify.Code, error) { return v.Codes().Get(p.ID, u.Sub, verify.Email) })
 	absent(w, func(v store.View) (any, error) { return v.Families().Get(p.ID, u.Sub, "family") })
+	absent(w, func(v store.View) (any, error) { return v.SoftwareTokens().Get(p.ID, u.Sub) })
 	absent(w, func(v store.View) (any, error) { return v.Outbox().Get("out-" + u.Sub) })
 	want.Equal(w, w.tally(p.ID, u.Sub, verify.ResendCode), verify.Tally{})
 	want.Equal(w, w.tally(p.ID, other.Sub, verify.ResendCode), spent)
@@ -346,7 +350,8 @@ func testUserDelete(w *world) {
 		_, err2 := v.Codes().Get(p.ID, other.Sub, verify.Email)
 		_, err3 := v.Outbox().Get("out-" + other.Sub)
 		_, err4 := v.Families().Get(p.ID, other.Sub, "family")
-		return errors.Join(err1, err2, err3, err4)
+		_, err5 := v.SoftwareTokens().Get(p.ID, other.Sub)
+		return errors.Join(err1, err2, err3, err4, err5)
 	})
 	w.refused(store.ErrNotFound, func(tx store.Tx) error { return tx.Users().Delete(p, u) })
 
