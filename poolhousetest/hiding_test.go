@@ -186,6 +186,34 @@ func TestA1StrangersReadTheSame(t *testing.T) {
 	want.Contains(t, page.Body, "Invalid verification code provided, please try again.")
 }
 
+// TestA6PagesAndOperationsShareAttempts is the part of test A6 that codes have: guesses by the page behind a link, by a client that tells
+// who exists, and by one that does not, are the guesses of one budget.
+func TestA6PagesAndOperationsShareAttempts(t *testing.T) {
+	t.Parallel()
+	h := newHiding(t)
+	const email = "jane@example.com"
+	h.newcomer(email)
+	page := func(client string) answer {
+		return h.send(http.MethodGet, "/confirmUser/?"+url.Values{"client_id": {client}, "user_name": {email}, "confirmation_code": {"12345"}}.Encode(), nil, nil)
+	}
+	call := func(client string) answer {
+		return h.call("ConfirmSignUp", map[string]any{"ClientId": client, "Username": email, "ConfirmationCode": "12345"})
+	}
+	ways := []func() answer{
+		func() answer { return page(h.open) }, func() answer { return page(h.client) },
+		func() answer { return call(h.open) }, func() answer { return call(h.client) },
+	}
+	for i := range guessed["ConfirmSignUp"].budget {
+		want.Contains(t, ways[i%len(ways)]().Body, "Invalid verification code provided, please try again.")
+	}
+	for _, way := range ways {
+		want.Contains(t, way().Body, "Attempt limit exceeded, please try after some time.")
+	}
+	code := h.server.LastCode(email)
+	got := h.call("ConfirmSignUp", map[string]any{"ClientId": h.open, "Username": email, "ConfirmationCode": code})
+	want.Contains(t, got.Body, "LimitExceededException")
+}
+
 func equalAnswers(a, b answer) bool {
 	return a.Status == b.Status && a.Body == b.Body && maps.EqualFunc(a.Headers, b.Headers, slices.Equal)
 }
