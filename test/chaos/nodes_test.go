@@ -292,3 +292,34 @@ func TestTwoNodesRevokeAtOnce(t *testing.T) {
 	n.refused(t, 1, "GetUser", "UserNotFoundException: User does not exist.", access)
 	n.refused(t, 1, "AdminGetUser", "UserNotFoundException: User does not exist.", user("jane"))
 }
+
+// TestTwoNodesInventTheSame asks two servers, and one of them after a crash, where the code for somebody who does not exist went: an
+// answer that changed would tell that it is invented.
+func TestTwoNodesInventTheSame(t *testing.T) {
+	t.Parallel()
+	n := startNodes(t)
+	var client struct{ UserPoolClient struct{ ClientId string } } //nolint:revive // the name on the wire
+	n.must(t, 0, "CreateUserPoolClient", map[string]any{"UserPoolId": n.pool, "ClientName": "hiding", "PreventUserExistenceErrors": "ENABLED"}, &client)
+	ask := func(node int, operation, name string) string {
+		r := n.call(node, operation, map[string]any{"ClientId": client.UserPoolClient.ClientId, "Username": name})
+		want.NoError(t, r.err)
+		want.Contains(t, string(r.body), `"CodeDeliveryDetails":{"Destination":"`)
+		return string(r.body)
+	}
+	first := map[string]string{}
+	for i := range 10 {
+		name := fmt.Sprintf("nobody%d", i)
+		first[name] = ask(0, "ForgotPassword", name)
+		want.Equal(t, ask(1, "ForgotPassword", name), first[name])
+		want.Equal(t, ask(1, "ResendConfirmationCode", name), first[name])
+	}
+	want.NoError(t, n.servers[0].Kill())
+	_, err := n.servers[0].Start()
+	want.NoError(t, err)
+	different := map[string]bool{}
+	for name, answer := range first {
+		want.Equal(t, ask(0, "ForgotPassword", name), answer)
+		different[answer] = true
+	}
+	want.True(t, len(different) > 3, "%d names have %d destinations", len(first), len(different))
+}
