@@ -339,7 +339,9 @@ func listUsers(w *Writer) (Call, bool) {
 		if err != nil {
 			return err
 		}
-		return differ(userName(object), asShown(expected), got)
+		shown := asShown(expected)
+		delete(shown, fieldFactor) // which lists do not show
+		return differ(userName(object), shown, got)
 	}
 	return c, ok
 }
@@ -374,6 +376,13 @@ func readUser(answer []byte, member string) (Object, error) {
 	}
 	if text["MFAOptions"] != nil {
 		o[fieldOption] = "true"
+	}
+	if factor := text["PreferredMfaSetting"]; factor != nil {
+		var preferred string
+		if err := json.Unmarshal(factor, &preferred); err != nil {
+			return nil, fmt.Errorf("member PreferredMfaSetting: %w", err)
+		}
+		o[fieldFactor] = preferred
 	}
 	return o, nil
 }
