@@ -191,6 +191,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.SignOut{Store: a.store},
 		&ops.Recovery{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys},
 		&ops.Passwords{Store: a.store, Messages: a.messages, Chance: a.chance},
+		&ops.SignIns{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
 		&ops.SignUps{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
 	}
 }

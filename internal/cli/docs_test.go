@@ -30,7 +30,7 @@ func TestReferenceIsComplete(t *testing.T) {
 		want.Contains(t, pages["operations.md"], "| "+s.Name+" | ")
 	}
 	want.Contains(t, pages["operations.md"], "| AdminUpdateUserAttributes | **built** | access key | UserUpdate | ")
-	want.Contains(t, pages["operations.md"], "| InitiateAuth | described | anybody | ")
+	want.Contains(t, pages["operations.md"], "| ConfirmDevice | described | ")
 	for _, f := range config.Fields() {
 		want.Contains(t, pages["config.md"], "| `"+f.Name+"` | ")
 	}

@@ -77,6 +77,14 @@ const (
 	SourceConfirmedSignUp  = "PostConfirmation_ConfirmSignUp"
 	SourceConfirmForgotten = "PostConfirmation_ConfirmForgotPassword"
 	SourceMigrateForgotten = "UserMigration_ForgotPassword"
+	SourceMigrateSignIn    = "UserMigration_Authentication"
+	SourceAuthentication   = "CustomMessage_Authentication"
+	SourceBeforeSignIn     = "PreAuthentication_Authentication"
+	SourceSignedIn         = "PostAuthentication_Authentication"
+	SourceTokens           = "TokenGeneration_Authentication"
+	SourceTokensNewPass    = "TokenGeneration_NewPasswordChallenge"
+	SourceTokensDevice     = "TokenGeneration_AuthenticateDevice"
+	SourceTokensRefresh    = "TokenGeneration_RefreshTokens"
 )
 
 // Triggers, as LambdaConfig and the texts of faults name them.
@@ -85,6 +93,8 @@ const (
 	PreSignUp        = "PreSignUp"
 	PostConfirmation = "PostConfirmation"
 	UserMigration    = "UserMigration"
+	BeforeSignIn     = "PreAuthentication"
+	AfterSignIn      = "PostAuthentication"
 )
 
 // MediumOf is how messages to an address attribute travel.

@@ -186,7 +186,7 @@ func (s *Settings) checkLambda() error {
 	case key != "" && arnField(key, arnService) != "kms":
 		return fault.NotAKey(key)
 	}
-	if one := l.Function("PreTokenGeneration"); one != "" && l.PreTokenGeneration != nil && l.PreTokenGeneration.ARN != one {
+	if one := l.Functions[PreTokenGeneration]; one != "" && l.PreTokenGeneration != nil && l.PreTokenGeneration.ARN != one {
 		return fault.TwoTokenTriggers()
 	}
 	return nil

@@ -115,11 +115,20 @@ type LambdaConfig struct {
 // VersionedFunction is a function with the version of the event that it takes.
 type VersionedFunction struct{ Version, ARN string }
 
-// Names of the custom senders, as LambdaConfig has them.
+// Names of the functions that have versions, as LambdaConfig has them.
 const (
-	CustomEmailSender = "CustomEmailSender"
-	CustomSMSSender   = "CustomSMSSender"
+	CustomEmailSender  = "CustomEmailSender"
+	CustomSMSSender    = "CustomSMSSender"
+	PreTokenGeneration = "PreTokenGeneration"
 )
+
+// TokenVersion is the version of the event that the pool's PreTokenGeneration function takes.
+func (l LambdaConfig) TokenVersion() string {
+	if l.PreTokenGeneration != nil {
+		return l.PreTokenGeneration.Version
+	}
+	return "V1_0"
+}
 
 // Function is the ARN configured for a trigger, "" when there is none.
 func (l LambdaConfig) Function(trigger string) string {
@@ -128,6 +137,8 @@ func (l LambdaConfig) Function(trigger string) string {
 		return l.CustomEmailSender.ARN
 	case trigger == CustomSMSSender && l.CustomSMSSender != nil:
 		return l.CustomSMSSender.ARN
+	case trigger == PreTokenGeneration && l.PreTokenGeneration != nil:
+		return l.PreTokenGeneration.ARN
 	}
 	return l.Functions[trigger]
 }

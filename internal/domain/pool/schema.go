@@ -1,5 +1,7 @@
 package pool
 
+import "maps"
+
 // Type is the type of an attribute.
 type Type string
 
@@ -124,6 +126,19 @@ func (s *Settings) Required() []string {
 		}
 	}
 	return names
+}
+
+// Accepting is the pool as it takes the attributes that an administrator's user gives with the first password of its own:
+// immutable ones that the user lacks can be set, and no value waits for a verification.
+func (p *Pool) Accepting(missing []string) *Pool {
+	q := *p
+	q.AutoVerified, q.VerifyBeforeUpdate, q.Standard = nil, nil, maps.Clone(p.Standard)
+	for _, name := range missing {
+		a := q.Standard[name]
+		a.Mutable = true
+		q.Standard[name] = a
+	}
+	return &q
 }
 
 // InternalName is the service's internal name of an attribute, which some texts print (observed for the first

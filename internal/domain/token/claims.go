@@ -41,6 +41,7 @@ type Facts struct {
 	Family    *Family
 	Grants    Grants
 	Now       time.Time
+	Override  *Override // of the pool's function; nil: nothing
 	IDJti     string
 	AccessJti string
 }
@@ -92,7 +93,8 @@ func (f *Facts) Access() Claims {
 	c := make(Claims, 0, 16)
 	c.add("sub", f.User.Sub)
 	c.some("device_key", f.Family.DeviceKey)
-	c.list("cognito:groups", f.Grants.Groups)
+	grants := f.grants()
+	c.list("cognito:groups", grants.Groups)
 	c.add("iss", f.Issuer)
 	if f.Family.Origin != FromAPI {
 		c.add("version", int64(2)) // absent from the tokens of API sign-ins (unconfirmed)
@@ -101,11 +103,14 @@ func (f *Facts) Access() Claims {
 	f.origin(&c)
 	c.add("event_id", f.Family.EventID)
 	c.add("token_use", "access")
-	c.add("scope", strings.Join(f.Family.Scopes, " "))
+	c.add("scope", strings.Join(f.scopes(), " "))
 	f.times(&c, f.Client.AccessSeconds())
 	c.add("jti", f.AccessJti)
 	c.add("username", f.User.Username)
-	return c
+	if f.Override == nil {
+		return c
+	}
+	return c.change(f.Override.Access, f.Client.ID, true)
 }
 
 // ID are the claims of the ID token, in the documented order; attributes stand in the order of their names.
@@ -114,9 +119,10 @@ func (f *Facts) Access() Claims {
 func (f *Facts) ID() Claims {
 	c := make(Claims, 0, 24)
 	c.add("sub", f.User.Sub)
-	c.list("cognito:groups", f.Grants.Groups)
+	grants := f.grants()
+	c.list("cognito:groups", grants.Groups)
 	f.flag(&c, pool.EmailVerified)
-	c.some("cognito:preferred_role", f.Grants.Preferred)
+	c.some("cognito:preferred_role", grants.Preferred)
 	c.add("iss", f.Issuer)
 	f.flag(&c, pool.PhoneNumberVerified)
 	c.add("cognito:username", f.User.Username)
@@ -130,7 +136,7 @@ func (f *Facts) ID() Claims {
 		}
 	}
 	f.origin(&c)
-	c.list("cognito:roles", f.Grants.Roles)
+	c.list("cognito:roles", grants.Roles)
 	c.add("aud", f.Client.ID)
 	if list := f.User.Identities; len(list) > 0 && f.Client.Reads(&f.Pool.Settings, pool.Identities) {
 		c.add("identities", identities(list))
@@ -142,7 +148,10 @@ func (f *Facts) ID() Claims {
 	if value, ok := f.readable(pool.Email); ok {
 		c.add(pool.Email, value)
 	}
-	return c
+	if f.Override == nil {
+		return c
+	}
+	return c.change(f.Override.ID, f.Client.ID, false)
 }
 
 // origin adds what names the family.

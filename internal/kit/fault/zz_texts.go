@@ -1077,6 +1077,151 @@ func TooManyClients(limit string) *Error {
 	return &Error{Code: LimitExceededException, Message: "The number of app clients in the user pool cannot exceed " + limit + "."}
 }
 
+// FlowNotSupported answers InvalidParameterException: Initiate Auth method not supported. (observed)
+func FlowNotSupported() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Initiate Auth method not supported."}
+}
+
+// PasswordFlowOff answers InvalidParameterException: USER_PASSWORD_AUTH flow not enabled for this client (observed)
+func PasswordFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "USER_PASSWORD_AUTH flow not enabled for this client"}
+}
+
+// AdminFlowOff answers InvalidParameterException: Auth flow not enabled for this client (observed)
+func AdminFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Auth flow not enabled for this client"}
+}
+
+// SRPFlowOff answers InvalidParameterException: USER_SRP_AUTH is not enabled for the client. (unconfirmed)
+func SRPFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "USER_SRP_AUTH is not enabled for the client."}
+}
+
+// CustomFlowOff answers InvalidParameterException: CUSTOM_AUTH is not enabled for the client. (unconfirmed)
+func CustomFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "CUSTOM_AUTH is not enabled for the client."}
+}
+
+// ChoiceFlowOff answers InvalidParameterException: USER_AUTH flow not enabled for this client (unconfirmed)
+func ChoiceFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "USER_AUTH flow not enabled for this client"}
+}
+
+// RefreshFlowOff answers InvalidParameterException: REFRESH_TOKEN_AUTH flow not enabled for this client (unconfirmed)
+func RefreshFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "REFRESH_TOKEN_AUTH flow not enabled for this client"}
+}
+
+// MissingParameter answers InvalidParameterException: Missing required parameter {name} (observed)
+func MissingParameter(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Missing required parameter " + name}
+}
+
+// InvalidSRPA answers InvalidParameterException: Invalid SRP_A (unconfirmed)
+func InvalidSRPA() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid SRP_A"}
+}
+
+// BadTimestamp answers InvalidParameterException: TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english. (unconfirmed)
+func BadTimestamp() *Error {
+	return &Error{Code: InvalidParameterException, Message: "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english."}
+}
+
+// PasswordAttemptsExceeded answers NotAuthorizedException: Password attempts exceeded (observed)
+func PasswordAttemptsExceeded() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Password attempts exceeded"}
+}
+
+// TemporaryPasswordExpired answers NotAuthorizedException: Temporary password has expired and must be reset by an administrator. (observed)
+func TemporaryPasswordExpired() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Temporary password has expired and must be reset by an administrator."}
+}
+
+// SessionExpired answers NotAuthorizedException: Invalid session for the user, session is expired. (observed)
+func SessionExpired() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Invalid session for the user, session is expired."}
+}
+
+// SessionUsed answers NotAuthorizedException: Invalid session for the user, session can only be used once. (observed)
+func SessionUsed() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Invalid session for the user, session can only be used once."}
+}
+
+// NewAttributeMissing answers InvalidParameterException: Invalid attributes given, {name} is missing (observed)
+func NewAttributeMissing(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid attributes given, " + name + " is missing"}
+}
+
+// NewAttributeGiven answers InvalidParameterException: Cannot modify an already provided {name} (observed)
+func NewAttributeGiven(name string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "Cannot modify an already provided " + name}
+}
+
+// NoSecondFactor answers MFAMethodNotFoundException: No MFA method is available for the user. (unconfirmed)
+func NoSecondFactor() *Error {
+	return &Error{Code: MFAMethodNotFoundException, Message: "No MFA method is available for the user."}
+}
+
+// NoSecondFactorAtStart answers InvalidParameterException: No MFA method is available for the user. (unconfirmed)
+func NoSecondFactorAtStart() *Error {
+	return &Error{Code: InvalidParameterException, Message: "No MFA method is available for the user."}
+}
+
+// RefreshHashWrong answers NotAuthorizedException: SecretHash does not match for the client: {client} (observed)
+func RefreshHashWrong(client string) *Error {
+	return &Error{Code: NotAuthorizedException, Message: "SecretHash does not match for the client: " + client}
+}
+
+// ClientSecretWrong answers NotAuthorizedException: Unable to verify secret for client {client} (unconfirmed)
+func ClientSecretWrong(client string) *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Unable to verify secret for client " + client}
+}
+
+// RefreshTokenInvalid answers NotAuthorizedException: Invalid Refresh Token. (observed)
+func RefreshTokenInvalid() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Invalid Refresh Token."}
+}
+
+// RefreshTokenExpired answers NotAuthorizedException: Refresh Token has expired (observed)
+func RefreshTokenExpired() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Refresh Token has expired"}
+}
+
+// RefreshTokenRevoked answers NotAuthorizedException: Refresh Token has been revoked (observed)
+func RefreshTokenRevoked() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Refresh Token has been revoked"}
+}
+
+// RefreshTokenReused answers RefreshTokenReuseException: Refresh token has been reused. (unconfirmed)
+func RefreshTokenReused() *Error {
+	return &Error{Code: RefreshTokenReuseException, Message: "Refresh token has been reused."}
+}
+
+// ResetBeforeRefresh answers NotAuthorizedException: Password reset required for the user (unconfirmed)
+func ResetBeforeRefresh() *Error {
+	return &Error{Code: NotAuthorizedException, Message: "Password reset required for the user"}
+}
+
+// RevocationOff answers UnsupportedOperationException: Token revocation is not enabled for this client. (unconfirmed)
+func RevocationOff() *Error {
+	return &Error{Code: UnsupportedOperationException, Message: "Token revocation is not enabled for this client."}
+}
+
+// NotARefreshToken answers UnsupportedTokenTypeException: Unsupported token type. (unconfirmed)
+func NotARefreshToken() *Error {
+	return &Error{Code: UnsupportedTokenTypeException, Message: "Unsupported token type."}
+}
+
+// ClientNotProven answers UnauthorizedException: Invalid client credentials. (unconfirmed)
+func ClientNotProven() *Error {
+	return &Error{Code: UnauthorizedException, Message: "Invalid client credentials."}
+}
+
+// GarbledToken answers InvalidParameterException: Invalid Refresh Token. (unconfirmed)
+func GarbledToken() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid Refresh Token."}
+}
+
 // Text is a line of the catalogue.
 type Text struct{ Name, Code, Evidence, Text string }
 
@@ -1298,5 +1443,34 @@ func Catalogue() []Text {
 		{"BadAnalytics", "InvalidParameterException", "observed", "Invalid analytics configuration given, either <application arn> or <application id, role arn, external id> are valid"},
 		{"SecretNeededForContext", "InvalidParameterException", "unconfirmed", "EnablePropagateAdditionalUserContextData needs a client with a secret."},
 		{"TooManyClients", "LimitExceededException", "unconfirmed", "The number of app clients in the user pool cannot exceed {limit}."},
+		{"FlowNotSupported", "InvalidParameterException", "observed", "Initiate Auth method not supported."},
+		{"PasswordFlowOff", "InvalidParameterException", "observed", "USER_PASSWORD_AUTH flow not enabled for this client"},
+		{"AdminFlowOff", "InvalidParameterException", "observed", "Auth flow not enabled for this client"},
+		{"SRPFlowOff", "InvalidParameterException", "unconfirmed", "USER_SRP_AUTH is not enabled for the client."},
+		{"CustomFlowOff", "InvalidParameterException", "unconfirmed", "CUSTOM_AUTH is not enabled for the client."},
+		{"ChoiceFlowOff", "InvalidParameterException", "unconfirmed", "USER_AUTH flow not enabled for this client"},
+		{"RefreshFlowOff", "InvalidParameterException", "unconfirmed", "REFRESH_TOKEN_AUTH flow not enabled for this client"},
+		{"MissingParameter", "InvalidParameterException", "observed", "Missing required parameter {name}"},
+		{"InvalidSRPA", "InvalidParameterException", "unconfirmed", "Invalid SRP_A"},
+		{"BadTimestamp", "InvalidParameterException", "unconfirmed", "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english."},
+		{"PasswordAttemptsExceeded", "NotAuthorizedException", "observed", "Password attempts exceeded"},
+		{"TemporaryPasswordExpired", "NotAuthorizedException", "observed", "Temporary password has expired and must be reset by an administrator."},
+		{"SessionExpired", "NotAuthorizedException", "observed", "Invalid session for the user, session is expired."},
+		{"SessionUsed", "NotAuthorizedException", "observed", "Invalid session for the user, session can only be used once."},
+		{"NewAttributeMissing", "InvalidParameterException", "observed", "Invalid attributes given, {name} is missing"},
+		{"NewAttributeGiven", "InvalidParameterException", "observed", "Cannot modify an already provided {name}"},
+		{"NoSecondFactor", "MFAMethodNotFoundException", "unconfirmed", "No MFA method is available for the user."},
+		{"NoSecondFactorAtStart", "InvalidParameterException", "unconfirmed", "No MFA method is available for the user."},
+		{"RefreshHashWrong", "NotAuthorizedException", "observed", "SecretHash does not match for the client: {client}"},
+		{"ClientSecretWrong", "NotAuthorizedException", "unconfirmed", "Unable to verify secret for client {client}"},
+		{"RefreshTokenInvalid", "NotAuthorizedException", "observed", "Invalid Refresh Token."},
+		{"RefreshTokenExpired", "NotAuthorizedException", "observed", "Refresh Token has expired"},
+		{"RefreshTokenRevoked", "NotAuthorizedException", "observed", "Refresh Token has been revoked"},
+		{"RefreshTokenReused", "RefreshTokenReuseException", "unconfirmed", "Refresh token has been reused."},
+		{"ResetBeforeRefresh", "NotAuthorizedException", "unconfirmed", "Password reset required for the user"},
+		{"RevocationOff", "UnsupportedOperationException", "unconfirmed", "Token revocation is not enabled for this client."},
+		{"NotARefreshToken", "UnsupportedTokenTypeException", "unconfirmed", "Unsupported token type."},
+		{"ClientNotProven", "UnauthorizedException", "unconfirmed", "Invalid client credentials."},
+		{"GarbledToken", "InvalidParameterException", "unconfirmed", "Invalid Refresh Token."},
 	}
 }

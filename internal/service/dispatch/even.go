@@ -48,5 +48,10 @@ func (e Even) part() time.Duration {
 // evened reports whether an answer shall tell nothing of who exists: those of clients that hide it, to strangers who
 // name a user. SignUp tells of it anyhow.
 func evened(c *Call) bool {
-	return c.Client != nil && c.Client.HidesUsers() && c.Spec.Auth == api.Public && c.Spec.User >= 0 && c.Spec.Name != api.SignUp.Name
+	return c.Client != nil && c.Client.HidesUsers() && c.Spec.Auth == api.Public && namesUser(c.Spec) && c.Spec.Name != api.SignUp.Name
+}
+
+// namesUser reports whether a request names a user: as a member, or among the parameters of a sign-in.
+func namesUser(s *api.Spec) bool {
+	return s.User >= 0 || s.Name == api.InitiateAuth.Name || s.Name == api.RespondToAuthChallenge.Name
 }

@@ -295,6 +295,10 @@ func (p *Pipeline) public(ctx context.Context, c *Call, id string) (err error) {
 		return nil
 	}
 	c.Pool, c.Client, err = p.Settings.PublicClient(ctx, id)
+	if errors.Is(err, store.ErrNotFound) && !c.Spec.Lists(fault.ResourceNotFoundException) {
+		c.Pool, c.Client = nil, nil
+		return nil // the operation has a fault of its own for it
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return fault.ClientNotFound(id).Because(err)
 	}

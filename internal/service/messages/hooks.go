@@ -7,6 +7,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
@@ -61,6 +62,41 @@ func (m *Messages) Migrate(ctx context.Context, c *dispatch.Call, username strin
 			return err
 		})
 	return answer, err
+}
+
+// PreAuthentication asks the pool's PreAuthentication function, if there is one, whether a sign-in may begin. r is nil for a name
+// that nobody has.
+func (m *Messages) PreAuthentication(ctx context.Context, c *dispatch.Call, r *user.Record, username string, validation map[string]string) error {
+	if c.Pool.Lambda.Function(notice.BeforeSignIn) == "" {
+		return nil
+	}
+	return m.run(ctx, c.Pool, notice.BeforeSignIn, notice.BeforeSignInEvent(c.Pool, r, username, validation, caller(c)),
+		func(json.RawMessage) error { return nil })
+}
+
+// PostAuthentication tells the pool's PostAuthentication function, if there is one, that a user has proven who it is. Its fault refuses
+// the sign-in.
+func (m *Messages) PostAuthentication(ctx context.Context, c *dispatch.Call, r *user.Record, metadata map[string]string) error {
+	if c.Pool.Lambda.Function(notice.AfterSignIn) == "" {
+		return nil
+	}
+	return m.run(ctx, c.Pool, notice.AfterSignIn, notice.SignedInEvent(c.Pool, r, metadata, caller(c)),
+		func(json.RawMessage) error { return nil })
+}
+
+// PreTokenGeneration asks the pool's PreTokenGeneration function, if there is one, what the tokens of a user shall hold; nil: what they
+// hold anyway.
+func (m *Messages) PreTokenGeneration(ctx context.Context, c *dispatch.Call, r *user.Record, t notice.Tokens) (o *token.Override, err error) {
+	if c.Pool.Lambda.Function(pool.PreTokenGeneration) == "" {
+		return nil, nil
+	}
+	t.Version = c.Pool.Lambda.TokenVersion()
+	err = m.run(ctx, c.Pool, pool.PreTokenGeneration, notice.TokensEvent(c.Pool, r, t, caller(c)),
+		func(response json.RawMessage) (err error) {
+			o, err = token.ParseOverride(t.Version, response)
+			return err
+		})
+	return o, err
 }
 
 // custom asks the pool's CustomMessage function for texts.

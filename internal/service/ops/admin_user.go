@@ -150,7 +150,7 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 		if now.Sub != r.Sub {
 			return store.ErrStale // another user by now: start again
 		}
-		after, err := replace(tx, c, now, current, next)
+		after, err := replace(tx, c, now, now, current, next)
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,7 @@ func (p *Passwords) Change(ctx context.Context, c *dispatch.Call, in *api.Change
 		if err != nil {
 			return err
 		}
-		after, err := replace(tx, c, now, current, next)
+		after, err := replace(tx, c, now, now, current, next)
 		if err != nil {
 			return err
 		}
@@ -98,6 +98,6 @@ func (p *Passwords) compare(ctx context.Context, c *dispatch.Call, u *user.Recor
 	case current != nil && equal(verifierOf(c.Pool, u, *given)(current.Salt), current.Verifier):
 		return nil
 	}
-	err := p.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error { return failedPassword(tx, c.Pool.ID, u.Sub) })
+	err := p.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error { return failedPassword(tx, c, u.Sub) })
 	return cmp.Or(err, error(fault.WrongPassword()))
 }

@@ -218,6 +218,33 @@ var models = []model{
 		want.Contains(w, w.setSelf(token, "email=b@x.io"), "CodeDeliveryDetails")
 		return `{"AccessToken":"` + token + `","AttributeName":"email","Code":"` + w.code() + `"}`
 	}},
+	{"InitiateAuth", "signs in", everySetting, func(w *world) string {
+		_, body := signingIn(w, "USER_PASSWORD_AUTH", "jane", rightPassword)
+		want.Equal(w, w.byPassword("jane", "wrong").text, incorrect)
+		return body
+	}},
+	{"InitiateAuth", "tells functions", both(everySetting, withHook("PreAuthentication"), withHook("PostAuthentication"), withHook("PreTokenGeneration")), func(w *world) string {
+		_, body := signingIn(w, "USER_PASSWORD_AUTH", "jane", rightPassword)
+		return body
+	}},
+	{"AdminInitiateAuth", "", everySetting, func(w *world) string {
+		_, body := signingIn(w, "ADMIN_USER_PASSWORD_AUTH", "jane", rightPassword)
+		return body
+	}},
+	{"RespondToAuthChallenge", "", everySetting, func(w *world) string { return newPasswordAnswer(w) }},
+	{"AdminRespondToAuthChallenge", "", everySetting, func(w *world) string {
+		return `{"UserPoolId":"$pool",` + strings.TrimPrefix(newPasswordAnswer(w), "{")
+	}},
+	{"GetTokensFromRefreshToken", "rotates", everySetting, func(w *world) string {
+		w.client(rotating(0))
+		w.withPassword("jane", nil)
+		return `{"ClientId":"` + w.clientID + `","RefreshToken":"` + w.byPassword("jane", rightPassword).AuthenticationResult.RefreshToken + `"}`
+	}},
+	{"RevokeToken", "", everySetting, func(w *world) string {
+		w.client(allFlows)
+		w.withPassword("jane", nil)
+		return `{"ClientId":"` + w.clientID + `","Token":"` + w.byPassword("jane", rightPassword).AuthenticationResult.RefreshToken + `"}`
+	}},
 	{"CreateUserPool", "", nil, func(*world) string {
 		return `{"PoolName":"new","AliasAttributes":["email"],"AutoVerifiedAttributes":["email"],"UserPoolTags":{"a":"b"},"Schema":[{"Name":"tier","AttributeDataType":"String","Mutable":true}]}`
 	}},
@@ -277,6 +304,23 @@ func preferring(w *world) string {
 	u := w.addUser("u", with(pool.PhoneNumber, "+1555"), func(r *user.Record) { r.MFA = user.MFA{TOTP: true, Preferred: user.FactorTOTP} })
 	w.withApp(u)
 	return `{"UserPoolId":"$pool","Username":"u"}`
+}
+
+// signingIn is a request that signs in a user.
+func signingIn(w *world, flow, name, password string) (operation, body string) {
+	w.client(allFlows)
+	w.withPassword(name, map[string]string{"name": "N"})
+	w.access(w.byName(name)) // the pool has its keys
+	return beginBody(w, flow, map[string]string{"USERNAME": name, "PASSWORD": password})
+}
+
+// newPasswordAnswer is a request that gives a user the first password of its own.
+func newPasswordAnswer(w *world) string {
+	w.client(allFlows)
+	w.withPassword("jane", map[string]string{"name": "N"}, temporary)
+	w.access(w.addUser("joe", map[string]string{"name": "N"}))
+	s := w.byPassword("jane", rightPassword)
+	return w.answerBody("NEW_PASSWORD_REQUIRED", s.Session, map[string]string{"USERNAME": "jane", "NEW_PASSWORD": "N3w-Passw0rd", "userAttributes.email": "j@x.io"})
 }
 
 func named(w *world) string {
@@ -614,7 +658,7 @@ func (r *round) answer(reply dispatch.Reply) string {
 	r.Helper()
 	text := strings.ReplaceAll(r.text(reply), r.pool.ID, "<pool>")
 	text = clientText.ReplaceAllString(poolText.ReplaceAllString(text, "<new pool>"), "<client>")
-	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken", "SecretCode", "Session"} {
+	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken", "SecretCode", "AccessToken", "IdToken", "RefreshToken", "Session"} {
 		text = regexp.MustCompile(`"`+random+`":"[^"]*"`).ReplaceAllString(text, `"`+random+`":""`)
 	}
 	return uuidText.ReplaceAllString(text, "<uuid>")

@@ -51,7 +51,9 @@ func verifierOf(p *pool.Pool, r *user.Record, text secret.Text) credential.Verif
 // replace stores a user's next password in place of the one that renew has looked at, with what it does to the user:
 // the state changes, a code for a new password is void, earlier failures are forgotten. store.ErrStale says that the
 // password is another by now.
-func replace(tx store.Tx, c *dispatch.Call, r *user.Record, current *credential.Password, next credential.Password) (after *user.Record, err error) {
+//
+// changed is the user with what else changes at the same time: r itself when there is nothing else.
+func replace(tx store.Tx, c *dispatch.Call, r, changed *user.Record, current *credential.Password, next credential.Password) (after *user.Record, err error) {
 	stored, err := password(tx.Passwords(), c.Pool.ID, r.Sub)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func replace(tx store.Tx, c *dispatch.Call, r *user.Record, current *credential.
 	if !stored.Same(current) {
 		return nil, store.ErrStale
 	}
-	after = r.Clone()
+	after = changed.Clone()
 	after.SetPassword(next.Temporary, c.Now)
 	if err := tx.Users().Save(c.Pool, r, after); err != nil {
 		return nil, err
@@ -81,13 +83,17 @@ func rebind(tx store.Tx, poolID, sub string) error {
 		if err != nil {
 			return err
 		}
-		if t == t.Succeed() {
+		if t == t.Succeed() && (b != verify.SignIn || t.Spent == 0) {
 			continue // mostly there is nothing to forget, and so nothing to lock
 		}
 		if t, err = tx.Tallies().Take(poolID, sub, b); err != nil {
 			return err
 		}
-		if err := tx.Tallies().Put(poolID, sub, b, t.Succeed()); err != nil {
+		t = t.Succeed()
+		if b == verify.SignIn {
+			t = verify.Tally{}
+		}
+		if err := tx.Tallies().Put(poolID, sub, b, t); err != nil {
 			return err
 		}
 	}
@@ -96,10 +102,10 @@ func rebind(tx store.Tx, poolID, sub string) error {
 
 // failedPassword counts that a user's password was given wrong. Every operation that asks for a password counts here, so
 // that none of them is a way around the others' bound.
-func failedPassword(tx store.Tx, poolID, sub string) error {
-	t, err := tx.Tallies().Take(poolID, sub, verify.SignIn)
+func failedPassword(tx store.Tx, c *dispatch.Call, sub string) error {
+	t, err := tx.Tallies().Take(c.Pool.ID, sub, verify.SignIn)
 	if err != nil {
 		return err
 	}
-	return tx.Tallies().Put(poolID, sub, verify.SignIn, t.Fail())
+	return tx.Tallies().Put(c.Pool.ID, sub, verify.SignIn, t.Miss(c.Now))
 }

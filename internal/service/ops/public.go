@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
@@ -19,6 +20,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/contact"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/kit/srp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
@@ -225,6 +227,33 @@ func (d *Decoys) subjectOf(c *dispatch.Call, u *user.Record, name string) string
 		return d.Subject(c.Pool, name)
 	}
 	return u.Sub
+}
+
+// credential is what would be stored of a password: a salt, and a verifier that no password is known to have.
+func (d *Decoys) credential(p *pool.Pool, name string) (salt, verifier []byte) {
+	key := user.Key(p, user.Names, name)
+	for i := 0; len(salt) == 0 || salt[0] == 0; i++ { // as those of users, none begins with a zero
+		salt = d.draw("salt", p.ID, key, strconv.Itoa(i))[:srp.SaltSize]
+	}
+	const size = 384
+	for i := 0; len(verifier) < size; i++ {
+		verifier = append(verifier, d.draw("verifier", p.ID, key, strconv.Itoa(i))...)
+	}
+	verifier[0] &= 0x7f // smaller than the modulus
+	return salt, verifier
+}
+
+// userID is the immutable user name that somebody of the name would have: the name itself, or a sub where the pool makes
+// user names of its own, or where the name can only be an alias.
+func (d *Decoys) userID(p *pool.Pool, name string) string {
+	alias := contact.LooksLikeEmail(name) && p.Alias(pool.Email) || contact.LooksLikePhone(name) && p.Alias(pool.PhoneNumber)
+	if len(p.UsernameAttributes) == 0 && !alias {
+		return name
+	}
+	x := d.draw("user id", p.ID, user.Key(p, user.Names, name))
+	x[6] = 0x70 // the form of subs
+	h := hex.EncodeToString(x[:16])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
 // The letters with which addresses and their domains begin, common ones more often.

@@ -259,7 +259,7 @@ func (r *Recovery) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confir
 		if _, used, err := checkRecovery(tx, c, now, u.Sub, in.ConfirmationCode); err != nil || used != nil {
 			return cmp.Or(err, used)
 		}
-		if after, err = replace(tx, c, now, current, next); err != nil {
+		if after, err = replace(tx, c, now, now, current, next); err != nil {
 			return err
 		}
 		if warn, err = r.Messages.PostAlerts(tx, c, now, after, true, alerts); err != nil {

@@ -323,7 +323,9 @@ func TestTokenChecks(t *testing.T) {
 				facts, err = w.tokens.Begin(tx, tokens.SignIn{Pool: w.pool, Client: c, User: u, Origin: token.FromOAuth, Scopes: list, Now: w.clock.Now()}, d)
 				return err
 			})
-			set, err := w.tokens.Sign(w.Context(), facts)
+			signer, err := w.tokens.Signer(w.Context(), w.pool.ID)
+			want.NoError(w, err)
+			set, err := signer.Sign(facts)
 			want.NoError(w, err)
 			return set.Access.Reveal()
 		}

@@ -128,6 +128,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	reg := dispatch.NewRegistry()
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},
+		&ops.SignIns{Store: s, Messages: m, Tokens: w.tokens, Chance: source, Decoys: decoys, Sessions: sealer},
 		&ops.SignUps{Store: s, Messages: m, Chance: source, Decoys: decoys, Sessions: sealer},
 		&ops.Users{Store: s, Messages: m, Chance: source, Pages: sealer},
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},

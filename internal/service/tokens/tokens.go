@@ -137,29 +137,46 @@ func (t *Tokens) Begin(tx store.Tx, s SignIn, d Draw) (*token.Facts, error) {
 		IDJti: d.idJti, AccessJti: d.accessJti}, nil
 }
 
+// Renew is what the tokens of a family say that are issued anew, to the user with the groups as they are now.
+func (t *Tokens) Renew(p *pool.Pool, c *pool.Client, u *user.Record, f *token.Family, groups []*user.Group, now time.Time, d Draw) *token.Facts {
+	return &token.Facts{Issuer: t.Issuer(p), Pool: p, Client: c, User: u, Family: f, Grants: token.GrantsOf(groups), Now: now,
+		IDJti: d.idJti, AccessJti: d.accessJti}
+}
+
 // Set is the tokens of one answer.
 type Set struct {
 	Access, ID, Refresh secret.Text
 	ExpiresIn           int64 // seconds, of the access token
 }
 
-// Sign makes the tokens of a family that is committed. It must not be called in a transaction: it may have to read or
-// make keys.
-func (t *Tokens) Sign(ctx context.Context, f *token.Facts) (*Set, error) {
-	r, err := t.ring(ctx, f.Pool.ID)
+// Signer signs the tokens of a pool with the keys that it has now. It touches nothing outside of itself, so that nothing can
+// come between a commit and its answer.
+type Signer struct {
+	ring   *ring
+	chance *chance.Source
+}
+
+// Signer reads the keys of a pool, or makes them. It must not be called in a transaction.
+func (t *Tokens) Signer(ctx context.Context, poolID string) (*Signer, error) {
+	r, err := t.ring(ctx, poolID)
 	if err != nil {
 		return nil, err
 	}
-	access, err := r.access.Sign(f.Access().Append(nil))
+	return &Signer{r, t.Chance}, nil
+}
+
+// Sign makes the tokens of a family that is committed. Signatures take their time: they do not belong into a transaction.
+func (s *Signer) Sign(f *token.Facts) (*Set, error) {
+	access, err := s.ring.access.Sign(f.Access().Append(nil))
 	if err != nil {
 		return nil, err
 	}
-	id, err := r.id.Sign(f.ID().Append(nil))
+	id, err := s.ring.id.Sign(f.ID().Append(nil))
 	if err != nil {
 		return nil, err
 	}
 	return &Set{Access: secret.New(access), ID: secret.New(id), ExpiresIn: f.Client.AccessSeconds(),
-		Refresh: r.refresh.seal(t.Chance, Refresh{Sub: f.Family.Sub, Family: f.Family.ID, ClientID: f.Family.ClientID, Generation: f.Family.Generation})}, nil
+		Refresh: s.ring.refresh.seal(s.chance, Refresh{Sub: f.Family.Sub, Family: f.Family.ID, ClientID: f.Family.ClientID, Generation: f.Family.Generation})}, nil
 }
 
 // OpenRefresh reads a refresh token of a pool. It is an error when it is not one that this server sealed for the pool;
@@ -204,7 +221,8 @@ func (t *Tokens) issue(ctx context.Context, poolID, clientID, username string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := t.ring(ctx, poolID); err != nil { // so that nothing is written when there is no key
+	signer, err := t.Signer(ctx, poolID) // so that nothing is written when there is no key
+	if err != nil {
 		return nil, nil, err
 	}
 	d, request := t.Draw(), t.Chance.RequestIDAt(clock.Machine())
@@ -227,7 +245,7 @@ func (t *Tokens) issue(ctx context.Context, poolID, clientID, username string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := t.Sign(ctx, facts)
+	set, err := signer.Sign(facts)
 	return set, facts.Family, err
 }
 
