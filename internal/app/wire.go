@@ -182,6 +182,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Tags{Store: a.store},
 		&ops.Groups{Store: a.store, Pages: a.pages},
+		&ops.ResourceServers{Store: a.store, Pages: a.pages},
 		&ops.Identities{Store: a.store},
 		&ops.Limits{Store: a.store, Free: a.free, Ceiling: cmp.Or(a.o.Config.RateCeiling, 10)},
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},

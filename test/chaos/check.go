@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -284,7 +285,7 @@ func (c *Checker) names(v *view) {
 	}
 }
 
-// groups holds every group against what was acknowledged about it, and the table of accounts against the users' records.
+// groups holds every group and resource server against what was acknowledged about it, and the table of accounts against the users' records.
 func (c *Checker) groups(v *view) {
 	for _, object := range slices.Sorted(maps.Keys(c.model)) {
 		name, ok := strings.CutPrefix(object, "group:")
@@ -301,6 +302,23 @@ func (c *Checker) groups(v *view) {
 	for _, name := range slices.Sorted(maps.Keys(v.groups)) {
 		if c.model["group:"+name] == nil {
 			c.violate("group %s exists and was deleted, or never acknowledged", name)
+		}
+	}
+	for _, object := range slices.Sorted(maps.Keys(c.model)) {
+		identifier, ok := strings.CutPrefix(object, "server:")
+		if !ok {
+			continue
+		}
+		switch got, exists := v.servers[identifier]; {
+		case !exists:
+			c.violate("resource server %s was acknowledged and is gone", identifier)
+		case !strings.Contains(got, strconv.Quote(c.model[object]["scope"])):
+			c.violate("resource server %s has the scopes %s and was acknowledged with %q", identifier, got, c.model[object]["scope"])
+		}
+	}
+	for _, identifier := range slices.Sorted(maps.Keys(v.servers)) {
+		if c.model["server:"+identifier] == nil {
+			c.violate("resource server %s exists and was deleted, or never acknowledged", identifier)
 		}
 	}
 	rebuilt := map[string]string{}

@@ -120,6 +120,7 @@ type view struct {
 	codes     map[string]string // sub to target
 	passwords map[string]bool   // by sub
 	groups    map[string]string // descriptions by name
+	servers   map[string]string // scopes of resource servers by identifier
 	members   map[string]string // groups by sub
 	accounts  map[string]string // subs by subject of the account
 	inbox     map[string]int    // messages by recipient
@@ -152,7 +153,7 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
-	v = &view{users: map[string]record{}, logins: map[string]string{}, codes: map[string]string{}, passwords: map[string]bool{}, groups: map[string]string{}, members: map[string]string{}, accounts: map[string]string{}, inbox: map[string]int{}}
+	v = &view{users: map[string]record{}, logins: map[string]string{}, codes: map[string]string{}, passwords: map[string]bool{}, groups: map[string]string{}, servers: map[string]string{}, members: map[string]string{}, accounts: map[string]string{}, inbox: map[string]int{}}
 	var from int64
 	if !since.IsZero() {
 		from = since.Add(-journalSlack).UnixMilli()
@@ -216,6 +217,12 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 			var name, description string
 			err := scan(&name, &description)
 			v.groups[name] = description
+			return err
+		}},
+		{`SELECT identifier, scopes FROM resource_servers WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var identifier, scopes string
+			err := scan(&identifier, &scopes)
+			v.servers[identifier] = scopes
 			return err
 		}},
 		{`SELECT sub, group_name FROM memberships WHERE pool_id = $1`, pool, func(scan scanner) error {

@@ -15,7 +15,7 @@ const (
 // Effect is what a successful call has done: it is in the load's log, and both the load and the checker apply it to their models.
 type Effect struct {
 	Kind   string            `json:"kind,omitempty"`
-	Object string            `json:"object,omitempty"` // "user:NAME", "group:NAME", "tag:POOL:KEY", "client:POOL:ID", "pool:POOL"
+	Object string            `json:"object,omitempty"` // "user:NAME", "group:NAME", "server:IDENTIFIER", "tag:POOL:KEY", "client:POOL:ID", "pool:POOL"
 	Set    map[string]string `json:"set,omitempty"`    // "" removes a field
 	Mail   string            `json:"mail,omitempty"`   // address that gets a message, used once only
 

@@ -72,6 +72,9 @@ func Operations() []Operation {
 		{"AdminAddUserToGroup", 3, joinGroup},
 		{"AdminRemoveUserFromGroup", 1, leaveGroup},
 		{"ListUsersInGroup", 1, listMembers},
+		{"CreateResourceServer", 2, createServer},
+		{"UpdateResourceServer", 2, updateServer},
+		{"DeleteResourceServer", 1, deleteServer},
 		{"AdminLinkProviderForUser", 2, linkAccount},
 		{"AdminDisableProviderForUser", 1, unlinkAccount},
 		{"SignUp", 2, signUp},
@@ -451,6 +454,36 @@ func updateGroup(w *Writer) (Call, bool) {
 func deleteGroup(w *Writer) (Call, bool) {
 	object, ok := w.draw(w.home() + "x")
 	return w.aboutGroup(object, Effect{Kind: Destroy}, nil), ok
+}
+
+// hosts is how many writers have a resource server: a pool has room for 25.
+const hosts = 20
+
+// aboutServer makes a call about the resource server of the writer; scope is the name of its one scope, "" for a call that says nothing of it.
+func (w *Writer) aboutServer(kind, scope string) Call {
+	identifier := "w" + strconv.Itoa(w.ID) + "r"
+	c := Call{Input: map[string]any{"UserPoolId": w.Pool, "Identifier": identifier},
+		Effect: Effect{Kind: kind, Object: "server:" + identifier, Pool: w.Pool, Name: "server:" + identifier}}
+	if scope != "" {
+		c.Input["Name"], c.Input["Scopes"] = scope, []map[string]string{{"ScopeName": scope, "ScopeDescription": scope}}
+		c.Effect.Set = map[string]string{"scope": scope}
+	}
+	return c
+}
+
+func createServer(w *Writer) (Call, bool) {
+	c := w.aboutServer(Create, w.unique("s"))
+	return c, w.ID < hosts && !w.exists(c.Effect.Object) && !w.frozen[c.Effect.Object]
+}
+
+func updateServer(w *Writer) (Call, bool) {
+	c := w.aboutServer(Change, w.unique("s"))
+	return c, w.exists(c.Effect.Object)
+}
+
+func deleteServer(w *Writer) (Call, bool) {
+	c := w.aboutServer(Destroy, "")
+	return c, w.exists(c.Effect.Object)
 }
 
 // joinGroup puts a user who is outside into the group that stays: only that changes anything, and is in the journal.

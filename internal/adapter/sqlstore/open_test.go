@@ -351,6 +351,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{selectMembers, []any{"p", "g", "s", 60}},
 		{selectGroup + `WHERE g.pool_id = $1 AND g.name > $2 ORDER BY g.name LIMIT $3`, []any{"p", "g", 60}},
 		{selectGroupsOf, []any{"p", "s"}},
+		{selectServers, []any{"p", "s", 51}},
 		{`SELECT attribute FROM identities WHERE pool_id = $1 AND provider = $2 AND attribute > $3 ORDER BY attribute LIMIT 1`, []any{"p", "o", "a"}},
 		{`DELETE FROM memberships WHERE pool_id = $1 AND sub = $2`, []any{"p", "s"}},
 		{`SELECT t.pool_id FROM tallies t WHERE t.since_at < $1 ORDER BY t.since_at LIMIT $2`, []any{1, 1}},

@@ -157,6 +157,7 @@ func (t *transaction) stale(query string, args ...any) error {
 var deletePool = [...]string{
 	`DELETE FROM memberships WHERE pool_id = $1`,
 	`DELETE FROM user_groups WHERE pool_id = $1`,
+	`DELETE FROM resource_servers WHERE pool_id = $1`,
 	`DELETE FROM identities WHERE pool_id = $1`,
 	`DELETE FROM outbox WHERE pool_id = $1`,
 	`DELETE FROM inbox WHERE pool_id = $1`,

@@ -20,6 +20,7 @@ type ClientInput struct {
 	CallbackURLs, LogoutURLs []string
 	DefaultRedirect          *string
 	OAuthFlows, OAuthScopes  []string
+	Offered                  []string // the scopes of the pool's resource servers; needed where OAuthScopes names any
 	OAuth                    bool
 	Analytics                *Analytics
 	HideUsers                *string
@@ -57,14 +58,14 @@ func CheckSecret(generate, given bool) error {
 // NewClient decides the settings of a client that is about to be created.
 func NewClient(p *Pool, in ClientInput, secret bool) (ClientSettings, error) {
 	c := in.settings(ClientSettings{Type: RegularClient})
-	return c, c.check(p, secret, "creating")
+	return c, c.check(p, in.Offered, secret, "creating")
 }
 
 // UpdateClient decides the settings of a client after an update. All members are replaced, and absent ones fall back to
 // their defaults, but for the name (observed).
 func UpdateClient(p *Pool, was *Client, in ClientInput) (ClientSettings, error) {
 	c := in.settings(ClientSettings{Name: was.Name, Type: was.Type})
-	return c, c.check(p, len(was.Secrets) > 0, "updating")
+	return c, c.check(p, in.Offered, len(was.Secrets) > 0, "updating")
 }
 
 func (in *ClientInput) settings(c ClientSettings) ClientSettings {
@@ -95,14 +96,14 @@ func distinct(list []string) []string {
 }
 
 // check holds a client's settings against every rule, in the documented order.
-func (c *ClientSettings) check(p *Pool, secret bool, doing string) error {
+func (c *ClientSettings) check(p *Pool, offered []string, secret bool, doing string) error {
 	for _, rule := range []func() error{
 		c.checkValidity,
 		func() error { return c.checkAttributes(p, doing) },
 		c.checkAuthFlows,
 		func() error { return c.checkOAuthFlows(secret) },
 		c.checkURLs,
-		c.checkScopes,
+		func() error { return c.checkScopes(offered) },
 		func() error { return c.checkProviders(p) },
 		c.checkAnalytics,
 		func() error {
@@ -289,15 +290,15 @@ func checkURL(text string) error {
 	return nil
 }
 
-// checkScopes knows the scopes of the service. Those of resource servers come with the resource servers: there are none yet.
-func (c *ClientSettings) checkScopes() error {
+// checkScopes accepts the scopes of the service and those that resource servers of the pool offer. A scope that its
+// server has lost since, or whose server is gone, is unknown again when the client is next updated (unconfirmed); until
+// then it stays with the client and is not granted.
+func (c *ClientSettings) checkScopes(offered []string) error {
 	for _, scope := range c.OAuthScopes {
-		switch scope {
-		case "openid", "email", "phone", "profile", "aws.cognito.signin.user.admin":
-			if slices.Contains(c.OAuthFlows, clientCredentials) {
-				return fault.ScopeWithCredentials(scope)
-			}
-		default:
+		switch {
+		case serviceScope(scope) && slices.Contains(c.OAuthFlows, clientCredentials):
+			return fault.ScopeWithCredentials(scope)
+		case !serviceScope(scope) && !slices.Contains(offered, scope):
 			return fault.UnknownScope(scope)
 		}
 	}

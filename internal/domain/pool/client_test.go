@@ -126,6 +126,11 @@ func TestNewClientRefuses(t *testing.T) {
 			"InvalidOAuthFlowException: openid is not supported with client_credentials flow"},
 		{"unknown scope", ClientInput{OAuthScopes: []string{"openid", "server/read"}}, false, "ScopeDoesNotExistException: Invalid scope requested: server/read"},
 
+		{"scope of a resource server", ClientInput{OAuthScopes: []string{"openid", "server/read"}, Offered: []string{"server/read"}}, false, ""},
+		{"scope that the server lacks", ClientInput{OAuthScopes: []string{"server/write"}, Offered: []string{"server/read"}}, false,
+			"ScopeDoesNotExistException: Invalid scope requested: server/write"},
+		{"machine with the scope of a resource server", ClientInput{OAuthFlows: machine, OAuthScopes: []string{"server/read"}, Offered: []string{"server/read"}}, true, ""},
+
 		{"http", ClientInput{CallbackURLs: []string{"http://a.example"}}, false, invalid("http://a.example cannot use the HTTP protocol.")},
 		{"http in other letters", ClientInput{CallbackURLs: []string{"HTTP://a.example"}}, false, invalid("HTTP://a.example cannot use the HTTP protocol.")},
 		{"http behind a local user name", ClientInput{CallbackURLs: []string{"http://localhost@a.example"}}, false, invalid("http://localhost@a.example cannot use the HTTP protocol.")},

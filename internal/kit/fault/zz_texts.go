@@ -1222,6 +1222,26 @@ func GarbledToken() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid Refresh Token."}
 }
 
+// ResourceServerExists answers InvalidParameterException: {server} already exists in user pool {pool}. (unconfirmed)
+func ResourceServerExists(server, pool string) *Error {
+	return &Error{Code: InvalidParameterException, Message: server + " already exists in user pool " + pool + "."}
+}
+
+// ResourceServerNotFound answers ResourceNotFoundException: Resource server {server} does not exist. (unconfirmed)
+func ResourceServerNotFound(server string) *Error {
+	return &Error{Code: ResourceNotFoundException, Message: "Resource server " + server + " does not exist."}
+}
+
+// TooManyResourceServers answers LimitExceededException: The number of resource servers in the user pool cannot exceed {limit}. (unconfirmed)
+func TooManyResourceServers(limit string) *Error {
+	return &Error{Code: LimitExceededException, Message: "The number of resource servers in the user pool cannot exceed " + limit + "."}
+}
+
+// ScopeTwice answers InvalidParameterException: The scope {scope} is given more than once. (unconfirmed)
+func ScopeTwice(scope string) *Error {
+	return &Error{Code: InvalidParameterException, Message: "The scope " + scope + " is given more than once."}
+}
+
 // Text is a line of the catalogue.
 type Text struct{ Name, Code, Evidence, Text string }
 
@@ -1472,5 +1492,9 @@ func Catalogue() []Text {
 		{"NotARefreshToken", "UnsupportedTokenTypeException", "unconfirmed", "Unsupported token type."},
 		{"ClientNotProven", "UnauthorizedException", "unconfirmed", "Invalid client credentials."},
 		{"GarbledToken", "InvalidParameterException", "unconfirmed", "Invalid Refresh Token."},
+		{"ResourceServerExists", "InvalidParameterException", "unconfirmed", "{server} already exists in user pool {pool}."},
+		{"ResourceServerNotFound", "ResourceNotFoundException", "unconfirmed", "Resource server {server} does not exist."},
+		{"TooManyResourceServers", "LimitExceededException", "unconfirmed", "The number of resource servers in the user pool cannot exceed {limit}."},
+		{"ScopeTwice", "InvalidParameterException", "unconfirmed", "The scope {scope} is given more than once."},
 	}
 }

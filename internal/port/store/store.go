@@ -72,6 +72,7 @@ type View interface {
 	Passwords() PasswordReader
 	SoftwareTokens() SoftwareTokenReader
 	Groups() GroupReader
+	ResourceServers() ResourceServerReader
 	Codes() CodeReader
 	Tallies() TallyReader
 	Families() FamilyReader
@@ -92,6 +93,7 @@ type Tx interface {
 	Passwords() Passwords
 	SoftwareTokens() SoftwareTokens
 	Groups() Groups
+	ResourceServers() ResourceServers
 	Codes() Codes
 	Tallies() Tallies
 	Families() Families
@@ -211,6 +213,25 @@ type Groups interface {
 	Join(poolID, name, sub string, at time.Time) (joined bool, err error)
 	// Leave takes a user out of a group and reports whether it was inside; ErrNotFound without such a group.
 	Leave(poolID, name, sub string) (left bool, err error)
+}
+
+// ResourceServerReader reads the resource servers of pools.
+type ResourceServerReader interface {
+	Get(poolID, identifier string) (*pool.ResourceServer, error)
+	// List returns resource servers whose identifier is greater than after, in order of identifier.
+	List(poolID, after string, limit int) ([]*pool.ResourceServer, error)
+	Count(poolID string) (int, error)
+}
+
+// ResourceServers writes the resource servers of pools.
+type ResourceServers interface {
+	ResourceServerReader
+	// Create stores a new resource server; ErrConflict when the identifier is taken.
+	Create(s *pool.ResourceServer) error
+	// Save replaces name, scopes and date of a resource server; ErrNotFound when there is none of that identifier.
+	Save(s *pool.ResourceServer) error
+	// Delete removes a resource server; ErrNotFound when there is none of that identifier.
+	Delete(poolID, identifier string) error
 }
 
 // PasswordReader reads what is stored of passwords.

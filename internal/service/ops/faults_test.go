@@ -257,6 +257,7 @@ var models = []model{
 		want.Equal(w, w.update1("u", list("phone_number=+1555")), "{}")
 		w.access(w.byName("u"))
 		belonging(w)
+		served("")(w)
 		return `{"UserPoolId":"$pool"}`
 	}},
 	{"ListUserPools", "", nil, func(*world) string { return `{"MaxResults":1}` }},
@@ -280,6 +281,15 @@ var models = []model{
 	{"AdminAddUserToGroup", "", everySetting, func(w *world) string { grouped("")(w); w.addUser("v", nil); return memberOf("v", "g") }},
 	{"AdminRemoveUserFromGroup", "", everySetting, grouped(`,"Username":"u"`)},
 	{"AdminListGroupsForUser", "", everySetting, func(w *world) string { grouped("")(w); return `{"UserPoolId":"$pool","Username":"u","Limit":1}` }},
+	{"CreateResourceServer", "", everySetting, func(*world) string { return ofServer("https://api.example", twoScopes) }},
+	{"DescribeResourceServer", "", everySetting, served("")},
+	{"UpdateResourceServer", "", everySetting, served(`,"Name":"other","Scopes":[{"ScopeName":"read","ScopeDescription":"r"}]`)},
+	{"DeleteResourceServer", "", everySetting, served("")},
+	{"ListResourceServers", "", everySetting, func(w *world) string {
+		served("")(w)
+		w.does("CreateResourceServer", ofServer("b", twoScopes))
+		return `{"UserPoolId":"$pool","MaxResults":1}`
+	}},
 	{"AdminLinkProviderForUser", "", everySetting, func(w *world) string {
 		named(w)
 		belonging(w)
@@ -361,6 +371,14 @@ func grouped(members string) func(*world) string {
 		named(w)
 		belonging(w)
 		return inGroup("g", members)
+	}
+}
+
+// served is a body about a resource server that is there.
+func served(members string) func(*world) string {
+	return func(w *world) string {
+		want.Contains(w, w.call("CreateResourceServer", ofServer("https://api.example", twoScopes)), `"Scopes"`)
+		return ofServer("https://api.example", members)
 	}
 }
 

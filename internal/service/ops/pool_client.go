@@ -52,6 +52,9 @@ func (o *Clients) Create(ctx context.Context, c *dispatch.Call, in *api.CreateUs
 	if c.CustomID != "" {
 		wanted.Name = new(dispatch.CustomIDPrefix + c.CustomID)
 	}
+	if err := o.knowScopes(ctx, c, &wanted); err != nil {
+		return nil, err
+	}
 	settings, err := pool.NewClient(c.Pool, wanted, generate || own)
 	if err != nil {
 		return nil, err
@@ -91,6 +94,18 @@ func (o *Clients) Create(ctx context.Context, c *dispatch.Call, in *api.CreateUs
 	return &api.CreateUserPoolClientOutput{UserPoolClient: clientType(client)}, nil
 }
 
+// knowScopes reads which scopes the resource servers of the pool offer, where the client is to have any. One that goes
+// before the client is written leaves the client as it does when it goes afterwards.
+func (o *Clients) knowScopes(ctx context.Context, c *dispatch.Call, wanted *pool.ClientInput) error {
+	if !wanted.NamesServerScopes() {
+		return nil
+	}
+	return o.Store.View(ctx, func(v store.View) (err error) {
+		wanted.Offered, err = scopesOffered(v.ResourceServers(), c.Pool.ID)
+		return err
+	})
+}
+
 // clientNames are the journal's names of a change to a client: which client, and the members.
 func clientNames(id string, members []string) []string {
 	return append([]string{"client:" + id}, members...)
@@ -123,6 +138,9 @@ func (o *Clients) Update(ctx context.Context, c *dispatch.Call, in *api.UpdateUs
 	wanted := clientUpdate(in)
 	if c.CustomID != "" {
 		wanted.Name = new(dispatch.CustomIDPrefix + c.CustomID)
+	}
+	if err := o.knowScopes(ctx, c, &wanted); err != nil {
+		return nil, err
 	}
 	settings, err := pool.UpdateClient(c.Pool, c.Client, wanted)
 	if err != nil {

@@ -139,6 +139,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.MFA{Store: s, Chance: source},
 		&ops.SignOut{Store: s},
 		&ops.Groups{Store: s, Pages: sealer},
+		&ops.ResourceServers{Store: s, Pages: sealer},
 		&ops.Identities{Store: s},
 		&ops.Recovery{Store: s, Messages: m, Chance: source, Decoys: decoys},
 		&ops.Passwords{Store: s, Messages: m, Chance: source},

@@ -133,6 +133,7 @@ func testPoolDelete(w *world) {
 				tx.Users().Create(p, u),
 				tx.Groups().Create(g),
 				second(tx.Groups().Join(id, "g", u.Sub, noon)),
+				tx.ResourceServers().Create(&pool.ResourceServer{PoolID: id, Identifier: "s", Created: noon, Modified: noon}),
 				tx.Clients().Create(&pool.Client{ID: "client-" + id, PoolID: id, Created: noon, Modified: noon}),
 				tx.Passwords().Put(&credential.Password{PoolID: id, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: id, Sub: u.Sub, Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)}),
@@ -169,6 +170,7 @@ func testPoolDelete(w *world) {
 			"code":     func(v store.View) error { _, err := v.Codes().Get(id, sub, verify.Email); return err },
 			"app":      func(v store.View) error { return second(v.SoftwareTokens().Get(id, sub)) },
 			"group":    func(v store.View) error { return second(v.Groups().Get(id, "g")) },
+			"server":   func(v store.View) error { return second(v.ResourceServers().Get(id, "s")) },
 			"member": func(v store.View) error {
 				list, err := v.Groups().Members(id, "g", "", 1)
 				if err == nil && len(list) == 0 {

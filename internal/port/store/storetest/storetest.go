@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"users/link attributes", testLinkAttributes},
 		{"groups", testGroups},
 		{"groups/members", testMembers},
+		{"resource servers", testResourceServers},
 		{"passwords", testPasswords},
 		{"software tokens", testSoftwareTokens},
 		{"codes", testCodes},
