@@ -177,6 +177,7 @@ func (a *App) wire(ctx context.Context) error {
 
 // families are the operations, group by group.
 func (a *App) families() []dispatch.Family {
+	signIns := &ops.SignIns{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages}
 	return []dispatch.Family{
 		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
@@ -188,11 +189,11 @@ func (a *App) families() []dispatch.Family {
 		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},
-		&ops.MFA{Store: a.store, Chance: a.chance},
+		&ops.MFA{Store: a.store, Chance: a.chance, SignIns: signIns},
 		&ops.SignOut{Store: a.store},
 		&ops.Recovery{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys},
 		&ops.Passwords{Store: a.store, Messages: a.messages, Chance: a.chance},
-		&ops.SignIns{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
+		signIns,
 		&ops.SignUps{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
 	}
 }

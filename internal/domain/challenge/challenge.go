@@ -7,6 +7,8 @@ package challenge
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 )
 
 // Name is what a challenge is called.
@@ -83,12 +86,52 @@ type State struct {
 	Passed []Name `json:"d,omitempty"`
 	// Choices are what the challenge lets choose from.
 	Choices []Name `json:"c,omitempty"`
+	// Code is the code that was sent for this step.
+	Code *Code `json:"k,omitempty"`
+	// Setup is how far the set-up of an authenticator app has come in this step.
+	Setup *Setup `json:"t,omitempty"`
 	// Exchange is a begun proof of a password.
 	Exchange *Exchange `json:"x,omitempty"`
 	// History is what DefineAuthChallenge has been told, and Private what CreateAuthChallenge wants to be reminded of.
 	History []Result          `json:"h,omitempty"`
 	Private map[string]string `json:"v,omitempty"`
 	Note    *string           `json:"m,omitempty"` // challengeMetadata of the present custom challenge
+}
+
+// Code is a code that was sent for a step, as a hash: it is good for this step alone, and for the address it went to.
+type Code struct {
+	Hash []byte `json:"h"`
+	To   string `json:"t"`
+}
+
+// NewCode is a code that was sent for the step of an id.
+func NewCode(step, to string, code secret.Text) *Code { return &Code{Hash: hashOf(step, code), To: to} }
+
+// Matches reports whether a text is the code that was sent for the step.
+func (c *Code) Matches(step string, given secret.Text) bool {
+	return c != nil && subtle.ConstantTimeCompare(c.Hash, hashOf(step, given)) == 1
+}
+
+func hashOf(step string, code secret.Text) []byte {
+	sum := sha256.Sum256([]byte(step + " " + code.Reveal()))
+	return sum[:]
+}
+
+// Setup is the set-up of an authenticator app within a sign-in.
+type Setup struct {
+	Key  []byte `json:"k"`           // the hash of the key that was handed out in this sign-in
+	Done bool   `json:"d,omitempty"` // its first code was right
+}
+
+// NewSetup is the set-up of an app that was given the key.
+func NewSetup(key []byte) *Setup {
+	sum := sha256.Sum256(key)
+	return &Setup{Key: sum[:]}
+}
+
+// Of reports whether the key is the one that was handed out in this sign-in.
+func (s *Setup) Of(key []byte) bool {
+	return s != nil && subtle.ConstantTimeCompare(s.Key, NewSetup(key).Key) == 1
 }
 
 // Exchange is what the server remembers of an SRP exchange between its two requests.
@@ -145,6 +188,7 @@ func (s *State) Pass() State {
 	next := *s
 	next.Passed = append(slices.Clone(s.Passed), s.At)
 	next.At, next.Choices, next.Exchange, next.Private, next.Note = "", nil, nil, nil, nil
+	next.Code, next.Setup = nil, nil
 	return next
 }
 

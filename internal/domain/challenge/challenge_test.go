@@ -8,6 +8,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/challenge"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
@@ -107,7 +108,7 @@ func TestState(t *testing.T) {
 	note := "m"
 	s := challenge.State{ID: "id", Flow: challenge.Custom, At: challenge.CustomChallenge, Sub: "sub", Username: "jane <&>",
 		Expires: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), First: challenge.PasswordVerifier, Passed: names{challenge.PasswordVerifier},
-		Choices: names{sms}, Exchange: &challenge.Exchange{A: make([]byte, 384), U: []byte{1}, B: []byte{2}},
+		Choices: names{sms}, Code: &challenge.Code{Hash: []byte{1}, To: "a"}, Setup: &challenge.Setup{Key: []byte{2}, Done: true}, Exchange: &challenge.Exchange{A: make([]byte, 384), U: []byte{1}, B: []byte{2}},
 		History: []challenge.Result{{Name: challenge.SRPA, Right: true}, {Name: challenge.CustomChallenge, Note: &note}}, Private: map[string]string{"a": "b"}, Note: &note}
 	text, err := s.Encode()
 	want.NoError(t, err)
@@ -129,6 +130,22 @@ func TestState(t *testing.T) {
 	want.True(t, errors.Is(err, challenge.ErrSize), "too long: %v", err)
 	_, err = challenge.Decode("{")
 	want.True(t, err != nil, "not a state")
+}
+
+func TestCode(t *testing.T) {
+	t.Parallel()
+	c := challenge.NewCode("step", "+1555", secret.New("123456"))
+	want.Equal(t, c.To, "+1555")
+	want.True(t, c.Matches("step", secret.New("123456")), "the code")
+	want.True(t, !c.Matches("other", secret.New("123456")) && !c.Matches("step", secret.New("123457")) && !c.Matches("step", secret.Text{}), "of another step, or another code")
+	var none *challenge.Code
+	want.True(t, !none.Matches("step", secret.Text{}), "nothing was sent")
+	want.True(t, !strings.Contains(string(c.Hash), "123456"), "the code itself is not kept")
+
+	s := challenge.NewSetup([]byte("key"))
+	want.True(t, s.Of([]byte("key")) && !s.Of([]byte("other")) && !s.Of(nil), "a set-up knows its key")
+	var begun *challenge.Setup
+	want.True(t, !begun.Of(nil), "no key was handed out")
 }
 
 func TestFlowOf(t *testing.T) {

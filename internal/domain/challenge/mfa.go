@@ -1,6 +1,8 @@
 package challenge
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
@@ -22,6 +24,15 @@ type Factors struct {
 	Email     bool   // the user has an e-mail address
 	// Recovery is the attribute by which passwords are recovered first, "" when only an administrator recovers them.
 	Recovery string
+}
+
+// Choices are names as a parameter of SelectMFAType or MFASetup lists them: JSON in a text.
+func Choices(list []Name) (string, error) {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return "", fmt.Errorf("write choices: %w", err)
+	}
+	return string(text), nil
 }
 
 func (f *Factors) active(n Name) bool { return slices.Contains(f.Active, n) }

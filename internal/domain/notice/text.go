@@ -24,6 +24,9 @@ const (
 	DefaultVerificationSubject = "Your verification code"
 	DefaultInvitation          = "Your username is {username} and temporary password is {####}. "
 	DefaultInvitationSubject   = "Your temporary password"
+	// Those of authentication are unconfirmed.
+	DefaultAuthentication        = "Your authentication code is {####}. "
+	DefaultAuthenticationSubject = "Your authentication code"
 	// DefaultLink is unconfirmed; its subject is observed.
 	DefaultLink        = "Please click the link below to verify your email address. {##Verify Email##} "
 	DefaultLinkSubject = "Your verification link"
@@ -50,6 +53,12 @@ func TemplateOf(p *pool.Pool, source string, m Medium) Template {
 		return Template{Body: or(invite.InviteSms, DefaultInvitation)}
 	case source == SourceAdminCreate:
 		return Template{Subject: or(invite.InviteSubject, DefaultInvitationSubject), Body: or(invite.InviteEmail, DefaultInvitation)}
+	case source == SourceAuthentication && m == SMS:
+		return Template{Body: or(p.SmsAuthentication, DefaultAuthentication)}
+	case source == SourceAuthentication && p.EmailMFA != nil:
+		return Template{Subject: or(p.EmailMFA.Subject, DefaultAuthenticationSubject), Body: or(p.EmailMFA.Message, DefaultAuthentication)}
+	case source == SourceAuthentication:
+		return Template{Subject: DefaultAuthenticationSubject, Body: DefaultAuthentication}
 	case m == SMS:
 		return Template{Body: or(t.Sms, DefaultVerification)}
 	case ByLink(p, source, m):

@@ -172,6 +172,17 @@ func (s *Source) Code6() string {
 	}
 }
 
+// Code8 returns eight decimal digits, each code with the same chance.
+func (s *Source) Code8() string {
+	const codes = 100_000_000
+	const limit = 1 << 32 / codes * codes
+	for {
+		if n := binary.BigEndian.Uint32(s.Bytes(4)); n < limit {
+			return fmt.Sprintf("%08d", n%codes)
+		}
+	}
+}
+
 // Salt returns 16 random bytes, the first of them not zero: salts travel as hexadecimal numbers, and one public client loses
 // leading zero bytes.
 func (s *Source) Salt() []byte {

@@ -53,6 +53,9 @@ func TestShapes(t *testing.T) {
 			if got := s.Code6(); !code.MatchString(got) {
 				t.Fatalf("%s code: %q", name, got)
 			}
+			if got := s.Code8(); !regexp.MustCompile(`\A[0-9]{8}\z`).MatchString(got) {
+				t.Fatalf("%s code: %q", name, got)
+			}
 			if salt := s.Salt(); len(salt) != 16 || salt[0] == 0 {
 				t.Fatalf("%s salt: %x", name, salt)
 			}

@@ -1157,6 +1157,31 @@ func NewAttributeGiven(name string) *Error {
 	return &Error{Code: InvalidParameterException, Message: "Cannot modify an already provided " + name}
 }
 
+// SoftwareTokenWrong answers CodeMismatchException: Invalid code received for user (observed)
+func SoftwareTokenWrong() *Error {
+	return &Error{Code: CodeMismatchException, Message: "Invalid code received for user"}
+}
+
+// FactorCodeWrong answers CodeMismatchException: Invalid code or auth state for the user. (observed)
+func FactorCodeWrong() *Error {
+	return &Error{Code: CodeMismatchException, Message: "Invalid code or auth state for the user."}
+}
+
+// SoftwareTokenUsed answers ExpiredCodeException: Your software token has already been used once. (observed)
+func SoftwareTokenUsed() *Error {
+	return &Error{Code: ExpiredCodeException, Message: "Your software token has already been used once."}
+}
+
+// NotASecondFactor answers InvalidParameterException: Invalid MFA type selected. (unconfirmed)
+func NotASecondFactor() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Invalid MFA type selected."}
+}
+
+// FactorCodesExceeded answers TooManyRequestsException: Attempt limit exceeded, please try after some time. (unconfirmed)
+func FactorCodesExceeded() *Error {
+	return &Error{Code: TooManyRequestsException, Message: "Attempt limit exceeded, please try after some time."}
+}
+
 // NoSecondFactor answers MFAMethodNotFoundException: No MFA method is available for the user. (unconfirmed)
 func NoSecondFactor() *Error {
 	return &Error{Code: MFAMethodNotFoundException, Message: "No MFA method is available for the user."}
@@ -1479,6 +1504,11 @@ func Catalogue() []Text {
 		{"SessionUsed", "NotAuthorizedException", "observed", "Invalid session for the user, session can only be used once."},
 		{"NewAttributeMissing", "InvalidParameterException", "observed", "Invalid attributes given, {name} is missing"},
 		{"NewAttributeGiven", "InvalidParameterException", "observed", "Cannot modify an already provided {name}"},
+		{"SoftwareTokenWrong", "CodeMismatchException", "observed", "Invalid code received for user"},
+		{"FactorCodeWrong", "CodeMismatchException", "observed", "Invalid code or auth state for the user."},
+		{"SoftwareTokenUsed", "ExpiredCodeException", "observed", "Your software token has already been used once."},
+		{"NotASecondFactor", "InvalidParameterException", "unconfirmed", "Invalid MFA type selected."},
+		{"FactorCodesExceeded", "TooManyRequestsException", "unconfirmed", "Attempt limit exceeded, please try after some time."},
 		{"NoSecondFactor", "MFAMethodNotFoundException", "unconfirmed", "No MFA method is available for the user."},
 		{"NoSecondFactorAtStart", "InvalidParameterException", "unconfirmed", "No MFA method is available for the user."},
 		{"RefreshHashWrong", "NotAuthorizedException", "observed", "SecretHash does not match for the client: {client}"},

@@ -118,6 +118,33 @@ var models = []model{
 		w.withApp(u)
 		return `{"AccessToken":"` + token + `","FriendlyDeviceName":"phone"` + userCode(w.appCode(w.associate(token), 2)) + `}` // the request comes a minute later
 	}},
+	{"AssociateSoftwareToken", "within a sign-in", both(mfaPool, mfaRequired), func(w *world) string {
+		return `{"Session":"` + settingUp(w).Session + `"}`
+	}},
+	{"VerifySoftwareToken", "within a sign-in", both(mfaPool, mfaRequired), func(w *world) string {
+		answer, session := w.setup("AssociateSoftwareToken", settingUp(w).Session, "")
+		return `{"Session":"` + session + `"` + userCode(w.appCode(secretOf(w, answer), 2)) + `}`
+	}},
+	{"RespondToAuthChallenge", "a code by SMS, after a wrong one", mfaPool, func(w *world) string {
+		w.client(allFlows)
+		w.withPassword("u", reachable, factorsOf(user.MFA{SMS: true}))
+		s := w.byPassword("u", rightPassword)
+		right := w.texted()
+		want.Equal(w, w.pass(s, wrong(right)).text, factorWrong)
+		return w.answerBody(s.ChallengeName, s.Session, map[string]string{"USERNAME": "u", "SMS_MFA_CODE": right})
+	}},
+	{"RespondToAuthChallenge", "a code of an app", mfaPool, func(w *world) string {
+		w.client(allFlows)
+		key := w.withApp(w.withPassword("u", reachable, factorsOf(user.MFA{TOTP: true})))
+		s := w.byPassword("u", rightPassword)
+		return w.answerBody(s.ChallengeName, s.Session, map[string]string{"USERNAME": "u", "SOFTWARE_TOKEN_MFA_CODE": w.appCode(key, 2)})
+	}},
+	{"RespondToAuthChallenge", "a choice, after which a code is sent", both(mfaPool, emailToo), func(w *world) string {
+		w.client(allFlows)
+		w.withPassword("u", reachable, factorsOf(user.MFA{SMS: true, Email: true}))
+		s := w.byPassword("u", rightPassword)
+		return w.answerBody(s.ChallengeName, s.Session, map[string]string{"USERNAME": "u", "ANSWER": "EMAIL_OTP"})
+	}},
 	{"AdminDeleteSoftwareToken", "", mfaPool, preferring},
 	{"SetUserMFAPreference", "", mfaPool, func(w *world) string {
 		preferring(w)
@@ -308,6 +335,15 @@ var models = []model{
 
 // everySetting is a pool in which an update has most to do.
 var everySetting = both(vectorPool, aliasPool, phoneToo)
+
+// settingUp is a sign-in at the set-up of an authenticator app.
+func settingUp(w *world) signInReply {
+	w.client(allFlows)
+	w.withPassword("u", nil)
+	s := w.byPassword("u", rightPassword)
+	want.Equal(w, s.ChallengeName, "MFA_SETUP")
+	return s
+}
 
 // preferring is a body about a user with a phone number who prefers an authenticator app.
 func preferring(w *world) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -17,11 +18,12 @@ import (
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 )
 
-// MFA are the operations on the second factors of users. What a sign-in does with them is next door, in sign_in.go and
-// challenge_mfa.go.
+// MFA are the operations on the second factors of users. What a sign-in does with them is next door, in sign_in_mfa.go; how a
+// sign-in sets an app up, in mfa_setup.go.
 type MFA struct {
-	Store  store.Store
-	Chance *chance.Source
+	Store   store.Store
+	Chance  *chance.Source
+	SignIns *SignIns // whose sessions take the place of access tokens
 }
 
 // Register puts the family into the registry.
@@ -53,7 +55,7 @@ func (m *MFA) Associate(ctx context.Context, c *dispatch.Call, in *api.Associate
 		return nil, err
 	}
 	if c.Token == nil {
-		return nil, fault.SessionInvalid()
+		return m.associateHere(ctx, c, *in.Session)
 	}
 	key := m.Chance.Bytes(totp.KeySize)
 	err := m.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error {
@@ -128,7 +130,7 @@ func (m *MFA) Verify(ctx context.Context, c *dispatch.Call, in *api.VerifySoftwa
 		return nil, err
 	}
 	if c.Token == nil {
-		return nil, fault.SessionInvalid()
+		return m.verifyHere(ctx, c, in)
 	}
 	err := m.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error {
 		r, err := appHolder(tx, c)
@@ -178,6 +180,9 @@ func (m *MFA) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDe
 		if err := tx.SoftwareTokens().Delete(r.PoolID, r.Sub); err != nil {
 			return err
 		}
+		if err := forgive(tx, r); err != nil {
+			return err
+		}
 		after := r.Clone()
 		after.Modified = c.Now
 		after.MFA.Set(user.FactorTOTP, false)
@@ -190,6 +195,16 @@ func (m *MFA) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDe
 		return nil, err
 	}
 	return &api.AdminDeleteSoftwareTokenOutput{}, nil
+}
+
+// forgive lets a user's codes be tried again after too many were wrong: an administrator, who has taken the factors of the user in
+// hand, is not who guesses.
+func forgive(tx store.Tx, r *user.Record) error {
+	t, err := tx.Tallies().Get(r.PoolID, r.Sub, verify.SecondFactor)
+	if err != nil || t == (verify.Tally{}) {
+		return err
+	}
+	return tx.Tallies().Put(r.PoolID, r.Sub, verify.SecondFactor, verify.Tally{})
 }
 
 // findConfirmed is find for operations that list the exceptions for users who are not confirmed or have to reset their
@@ -234,6 +249,9 @@ func (m *MFA) AdminPrefer(ctx context.Context, c *dispatch.Call, in *api.AdminSe
 	err := m.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
 		r, err := findConfirmed(tx.Users(), c, in.Username)
 		if err != nil {
+			return err
+		}
+		if err := forgive(tx, r); err != nil {
 			return err
 		}
 		return prefer(tx, c, r, list, unverified)

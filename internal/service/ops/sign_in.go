@@ -218,18 +218,20 @@ type chances struct {
 	tokens tokens.Draw
 	step   string // the id of the next step
 	code   draw
+	long   secret.Text // a code of eight digits
 }
 
 func (s *SignIns) draw() chances {
-	return chances{tokens: s.Tokens.Draw(), step: s.Chance.UUID(), code: draw{id: s.Chance.UUID(), code: secret.New(s.Chance.Code6())}}
+	return chances{tokens: s.Tokens.Draw(), step: s.Chance.UUID(), code: draw{id: s.Chance.UUID(), code: secret.New(s.Chance.Code6())}, long: secret.New(s.Chance.Code8())}
 }
 
 // proven is what an answer came to, inside of its transaction.
 type proven struct {
-	refused error          // the fault of an answer that is not good; what was counted is committed all the same
-	user    *user.Record   // as the answer left it, saved; nil: as it was
-	names   []string       // what changed of the user, for the journal
-	first   challenge.Name // the first factor that the answer proves, "" for another answer
+	refused error           // the fault of an answer that is not good; what was counted is committed all the same
+	user    *user.Record    // as the answer left it, saved; nil: as it was
+	names   []string        // what changed of the user, for the journal
+	first   challenge.Name  // the first factor that the answer proves, "" for another answer
+	then    *challenge.Step // what follows, where the answer itself says so
 }
 
 // proof evaluates the answer of a visit in the transaction that acts on it. It touches nothing but the store; u is nil for
@@ -289,13 +291,19 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 			return err
 		}
 		step := challenge.Next(&next, now.Status, f)
+		if got.then != nil {
+			step = *got.then
+		}
 		switch {
 		case step.Stuck:
 			refusal = noSecondFactor(c)
 			return nil
 		case !step.Done():
 			offer, refusal, err = s.offer(tx, v, now, next, step, d)
-			return err
+			if err != nil || refusal != nil || len(got.names) > 0 || len(offer.messages) == 0 {
+				return err
+			}
+			return tx.Journal().Add(c.Entry(c.Pool.ID, now.Sub)) // a code is on its way
 		case hooked:
 			return nil
 		}
@@ -454,6 +462,9 @@ func (s *SignIns) seal(c *dispatch.Call, state *challenge.State) (string, error)
 		return "", err
 	}
 	t := s.sessionToken(c)
+	if state.At == challenge.MFASetup {
+		t, text = setupToken, c.Pool.ID+" "+c.Client.ID+" "+text
+	}
 	t.After, t.Issued = text, c.Now
 	return s.Sessions.Seal(t), nil
 }
@@ -461,6 +472,12 @@ func (s *SignIns) seal(c *dispatch.Call, state *challenge.State) (string, error)
 // unseal reads a session. Its faults are those of a session that is of somebody else, altered, or too old.
 func (s *SignIns) unseal(c *dispatch.Call, text string) (challenge.State, error) {
 	plain, err := s.Sessions.Open(text, s.sessionToken(c), c.Now, sessionAges)
+	if err != nil {
+		poolID, clientID, setup, ok := openSetup(s.Sessions, text, c.Now)
+		if ok && poolID == c.Pool.ID && clientID == c.Client.ID {
+			plain, err = setup, nil
+		}
+	}
 	if err != nil {
 		return challenge.State{}, fault.SessionInvalid().Because(err)
 	}

@@ -125,10 +125,11 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	want.NoError(t, err)
 	w.decoys = decoys
 	w.tokens = &tokens.Tokens{Store: s, Chance: source, Clock: w.clock, Base: "https://id.example.com", Generate: preparedKey}
+	signIns := &ops.SignIns{Store: s, Messages: m, Tokens: w.tokens, Chance: source, Decoys: decoys, Sessions: sealer}
 	reg := dispatch.NewRegistry()
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},
-		&ops.SignIns{Store: s, Messages: m, Tokens: w.tokens, Chance: source, Decoys: decoys, Sessions: sealer},
+		signIns,
 		&ops.SignUps{Store: s, Messages: m, Chance: source, Decoys: decoys, Sessions: sealer},
 		&ops.Users{Store: s, Messages: m, Chance: source, Pages: sealer},
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},
@@ -136,7 +137,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.Tags{Store: s},
 		&ops.Limits{Store: s, Free: api.DefaultLimits(), Ceiling: 10},
 		&ops.Self{Store: s},
-		&ops.MFA{Store: s, Chance: source},
+		&ops.MFA{Store: s, Chance: source, SignIns: signIns},
 		&ops.SignOut{Store: s},
 		&ops.Groups{Store: s, Pages: sealer},
 		&ops.ResourceServers{Store: s, Pages: sealer},
