@@ -40,5 +40,5 @@ packages=$(go list ./... | grep -v '/internal/archtest$')
 {
 	go test -json -count=1 -timeout 2m ./internal/archtest
 	# shellcheck disable=SC2086 # one argument for each package
-	CGO_ENABLED=1 "$scratch/pgrun" go test -json -race -count=1 -timeout 15m $packages
+	CGO_ENABLED=1 "$scratch/pgrun" go test -json -race -count=1 -timeout 40m $packages
 } | "$scratch/count"

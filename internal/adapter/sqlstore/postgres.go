@@ -169,7 +169,7 @@ func (s *Store) updatePostgres(ctx context.Context, scope store.Scope, fn func(s
 		if o.failed == nil {
 			return o.err
 		}
-		if o.unknown {
+		if o.unknown && (o.t.request != "" || !scope.Again) {
 			committed, err := s.settle(ctx, p, o.t)
 			if err != nil {
 				o.t.undo()

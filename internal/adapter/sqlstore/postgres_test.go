@@ -141,6 +141,15 @@ func TestLostCommit(t *testing.T) {
 	err = s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Settings().Put("a", nil) })
 	want.Error(t, err, errUnsettled)
 	want.True(t, !errors.Is(err, store.ErrBusy), "a caller must not try %v again", err)
+	// Unless that is said to do no harm.
+	c.mode.Store(cutAfter)
+	runs := 0
+	want.NoError(t, s.Update(t.Context(), store.Scope{Again: true}, func(tx store.Tx) error {
+		runs++
+		return tx.Settings().Put("b", nil)
+	}))
+	want.Equal(t, runs, 2)
+	want.Equal(t, has(t, s, "b"), "b")
 }
 
 // TestSettle decides about a transaction that is still alive on the server.

@@ -42,9 +42,10 @@ type Call struct {
 }
 
 // Scope is what a transaction of this call reads: its pool and client must still be of the version that was
-// resolved, and login is the user it is about ("" for none).
+// resolved, and login is the user it is about ("" for none). What an operation writes without a line in the journal are
+// counts of attempts.
 func (c *Call) Scope(login string) store.Scope {
-	return store.Scope{Pool: c.Pool, Client: c.Client, Login: login}
+	return store.Scope{Pool: c.Pool, Client: c.Client, Login: login, Again: true}
 }
 
 // PlainScope is Scope for a change of nothing but the one user.
