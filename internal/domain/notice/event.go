@@ -9,6 +9,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 )
 
 // ClientNotApplicable is the client id in events of operations that know no app client.
@@ -147,6 +148,7 @@ func PostConfirmationEvent(p *pool.Pool, r *user.Record, source string, metadata
 }
 
 type migrationRequest struct {
+	Password   *string           `json:"password,omitempty"`
 	Validation map[string]string `json:"validationData"`
 	Metadata   map[string]string `json:"clientMetadata,omitempty"`
 	Attributes map[string]string `json:"userAttributes"`
@@ -166,4 +168,12 @@ type migrationResponse struct {
 func MigrationEvent(p *pool.Pool, username string, metadata map[string]string, caller Caller) *Event {
 	return &Event{Version: "1", Region: p.Region, PoolID: p.ID, Username: username, Caller: caller, Source: SourceMigrateForgotten,
 		Request: migrationRequest{Metadata: metadata}, Response: migrationResponse{}}
+}
+
+// MigrationAtSignInEvent is the event for a UserMigration function that is asked about a name which nobody has, as it was typed, by
+// somebody who signs in with a password.
+func MigrationAtSignInEvent(p *pool.Pool, username string, password secret.Text, validation map[string]string, caller Caller) *Event {
+	text := password.Reveal()
+	return &Event{Version: "1", Region: p.Region, PoolID: p.ID, Username: username, Caller: caller, Source: SourceMigrateSignIn,
+		Request: migrationRequest{Password: &text, Validation: validation}, Response: migrationResponse{}}
 }

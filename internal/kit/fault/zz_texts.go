@@ -1137,6 +1137,11 @@ func TemporaryPasswordExpired() *Error {
 	return &Error{Code: NotAuthorizedException, Message: "Temporary password has expired and must be reset by an administrator."}
 }
 
+// MigrationFailed answers UserNotFoundException: Exception migrating user in app client {client} (unconfirmed)
+func MigrationFailed(client string) *Error {
+	return &Error{Code: UserNotFoundException, Message: "Exception migrating user in app client " + client}
+}
+
 // SessionExpired answers NotAuthorizedException: Invalid session for the user, session is expired. (observed)
 func SessionExpired() *Error {
 	return &Error{Code: NotAuthorizedException, Message: "Invalid session for the user, session is expired."}
@@ -1500,6 +1505,7 @@ func Catalogue() []Text {
 		{"BadTimestamp", "InvalidParameterException", "unconfirmed", "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english."},
 		{"PasswordAttemptsExceeded", "NotAuthorizedException", "observed", "Password attempts exceeded"},
 		{"TemporaryPasswordExpired", "NotAuthorizedException", "observed", "Temporary password has expired and must be reset by an administrator."},
+		{"MigrationFailed", "UserNotFoundException", "unconfirmed", "Exception migrating user in app client {client}"},
 		{"SessionExpired", "NotAuthorizedException", "observed", "Invalid session for the user, session is expired."},
 		{"SessionUsed", "NotAuthorizedException", "observed", "Invalid session for the user, session can only be used once."},
 		{"NewAttributeMissing", "InvalidParameterException", "observed", "Invalid attributes given, {name} is missing"},

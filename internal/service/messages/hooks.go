@@ -10,6 +10,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 )
@@ -57,6 +58,17 @@ func (m *Messages) Migrate(ctx context.Context, c *dispatch.Call, username strin
 	}
 	var answer notice.Migration
 	err := m.run(ctx, c.Pool, notice.UserMigration, notice.MigrationEvent(c.Pool, username, metadata, caller(c)),
+		func(response json.RawMessage) (err error) {
+			answer, err = notice.ParseMigration(response)
+			return err
+		})
+	return answer, err
+}
+
+// MigrateAtSignIn asks the pool's UserMigration function, which there must be, about a name that nobody has, and the password that came
+// with it.
+func (m *Messages) MigrateAtSignIn(ctx context.Context, c *dispatch.Call, username string, password secret.Text, validation map[string]string) (answer notice.Migration, err error) {
+	err = m.run(ctx, c.Pool, notice.UserMigration, notice.MigrationAtSignInEvent(c.Pool, username, password, validation, caller(c)),
 		func(response json.RawMessage) (err error) {
 			answer, err = notice.ParseMigration(response)
 			return err

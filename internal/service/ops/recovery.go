@@ -169,21 +169,25 @@ func (r *Recovery) migrate(ctx context.Context, c *dispatch.Call, in *api.Forgot
 	if err != nil || known != nil {
 		return nil, err
 	}
-	m, err := r.invent(ctx, c, in)
+	answer, err := r.Messages.Migrate(ctx, c, in.Username, in.ClientMetadata)
+	var m *migrant
+	if err == nil {
+		m, err = r.invent(ctx, c, in.Username, answer, in.ClientMetadata)
+	}
 	if _, isFault := errors.AsType[*fault.Error](err); isFault && hidden(c) {
 		return nil, nil
 	}
 	return m, err
 }
 
-// invent makes the user of whom the function answers. The answer has to fit the pool's schema.
-func (r *Recovery) invent(ctx context.Context, c *dispatch.Call, in *api.ForgotPasswordInput) (*migrant, error) {
-	answer, err := r.Messages.Migrate(ctx, c, in.Username, in.ClientMetadata)
-	if err != nil || len(answer.Attributes) == 0 {
-		return nil, err
+// invent makes the user of whom the function answers; nil when it knows nobody. The answer has to fit the pool's schema.
+func (r *Recovery) invent(ctx context.Context, c *dispatch.Call, username string, answer notice.Migration, metadata map[string]string) (*migrant, error) {
+	if len(answer.Attributes) == 0 {
+		return nil, nil
 	}
 	m := &migrant{force: answer.ForceAlias}
-	if m.record, err = user.ByMigration(c.Pool, in.Username, r.Chance.Sub(), answer.Attributes, answer.Status, answer.SMSFactor, c.Now); err != nil {
+	var err error
+	if m.record, err = user.ByMigration(c.Pool, username, r.Chance.Sub(), answer.Attributes, answer.Status, answer.SMSFactor, c.Now); err != nil {
 		return nil, err
 	}
 	err = r.Store.View(ctx, func(v store.View) error {
@@ -191,7 +195,7 @@ func (r *Recovery) invent(ctx context.Context, c *dispatch.Call, in *api.ForgotP
 		if fault.CodeOf(taken) != fault.UsernameExistsException {
 			return taken
 		}
-		u, err := lookUp(v.Users(), c.Pool, in.Username)
+		u, err := lookUp(v.Users(), c.Pool, username)
 		if u != nil || err != nil {
 			return cmp.Or(err, store.ErrStale) // a parallel request was faster
 		}
@@ -201,7 +205,7 @@ func (r *Recovery) invent(ctx context.Context, c *dispatch.Call, in *api.ForgotP
 		return m, err
 	}
 	text := temporaryPassword(r.Chance, c.Pool)
-	if m.welcome, err = invite(r.Messages, r.Chance, c, m.record, text, answer.Media, in.ClientMetadata); err != nil || len(m.welcome) == 0 {
+	if m.welcome, err = invite(r.Messages, r.Chance, c, m.record, text, answer.Media, metadata); err != nil || len(m.welcome) == 0 {
 		return m, err
 	}
 	m.password = &credential.Password{PoolID: c.Pool.ID, Sub: m.record.Sub, Salt: r.Chance.Salt(), Set: c.Now}

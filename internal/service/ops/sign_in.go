@@ -151,6 +151,7 @@ func (v *visit) proveClient() error {
 // guest is whom a name stands for.
 type guest struct {
 	user     *user.Record         // nil: nobody
+	known    bool                 // somebody has the name, even if user is nil
 	password *credential.Password // nil: none
 	locked   bool
 	name     string
@@ -175,6 +176,7 @@ func (s *SignIns) find(ctx context.Context, v *visit, byPassword bool) (g *guest
 		if err != nil {
 			return err
 		}
+		g.known = u != nil
 		subject := s.Decoys.subjectOf(v.c, u, name)
 		if g.password, err = password(view.Passwords(), v.c.Pool.ID, subject); err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/challenge"
+	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
@@ -24,6 +26,7 @@ import (
 
 // byPassword signs a user in whose password is sent.
 func (s *SignIns) byPassword(ctx context.Context, v *visit) (*api.InitiateAuthOutput, error) {
+	c := v.c
 	if err := v.need("USERNAME", "PASSWORD"); err != nil {
 		return nil, err
 	}
@@ -34,11 +37,64 @@ func (s *SignIns) byPassword(ctx context.Context, v *visit) (*api.InitiateAuthOu
 	if err != nil {
 		return nil, err
 	}
+	if !g.known && c.Pool.Lambda.Function(notice.UserMigration) != "" {
+		if g, err = s.migrate(ctx, v, g); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.enter(ctx, v, g); err != nil {
 		return nil, err
 	}
 	v.state.At = challenge.Password
 	return s.check(ctx, v, g, secret.New(v.given["PASSWORD"]))
+}
+
+// migrate makes a user of a name that nobody has, if the pool's UserMigration function knows it with this password. The typed password
+// becomes the user's where the function confirms the user, who is sent no welcome message then (unconfirmed).
+//
+// Evidence: the reference of the trigger; the texts are unconfirmed.
+func (s *SignIns) migrate(ctx context.Context, v *visit, g *guest) (*guest, error) {
+	c, given := v.c, secret.New(v.given["PASSWORD"])
+	answer, err := s.Messages.MigrateAtSignIn(ctx, c, g.name, given, v.metadata)
+	if _, isFault := errors.AsType[*fault.Error](err); isFault {
+		if hidden(c) {
+			return g, nil // wrong, as for any name that nobody has
+		}
+		return nil, fault.MigrationFailed(c.Client.ID).Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	arrivals := &Recovery{Store: s.Store, Messages: s.Messages, Chance: s.Chance, Decoys: s.Decoys}
+	answer.Suppress = answer.Suppress || answer.Status == user.Confirmed
+	m, err := arrivals.invent(ctx, c, g.name, answer, nil)
+	if _, isFault := errors.AsType[*fault.Error](err); isFault && hidden(c) || err == nil && m == nil {
+		return g, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.record.Status == user.Confirmed {
+		m.password = &credential.Password{PoolID: c.Pool.ID, Sub: m.record.Sub, Salt: s.Chance.Salt(), Set: c.Now}
+		m.password.Verifier = verifierOf(c.Pool, m.record, given)(m.password.Salt)
+	}
+	var welcome []*notice.Message
+	err = s.Store.Update(ctx, c.Scope(""), func(tx store.Tx) (err error) {
+		var names []string
+		if names, welcome, err = arrivals.settle(tx, c, m); err != nil {
+			return err
+		}
+		entry := c.Entry(c.Pool.ID, m.record.Sub, names...)
+		entry.RequestID += "/user" // the sign-in has the entry of the request
+		return tx.Journal().Add(entry)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := tell(ctx, s.Messages, c, m.record, welcome...); err != nil {
+		return nil, err
+	}
+	return s.find(ctx, v, true)
 }
 
 // check compares a password that was sent, and goes on.
