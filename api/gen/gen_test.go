@@ -53,7 +53,7 @@ const (
 	"strings":{"IdType":{"pattern":"[\\w-]+","min":1,"max":5},"NoteType":{"sensitive":true},"KindType":{"enum":["A","B"]},"SecretType":{}},
 	"integers":{"CountType":{"min":0}},"longs":{},"booleans":["BooleanType"],"timestamps":["DateType"],"blobs":{}}`
 	smallNotes = `{"quota":{"UserRead":["GetThing","PutThing"]},"limits":{"UserRead":5},"members":{"pool":"UserPoolId"},"reads":["Get"],
-		"patterns":{},"enumOrder":{"KindType":["B","A"]},"unchecked":{},"sensitive":[],"secret":["SecretType"],"commonErrors":{"client":["SerializationException"],"server":["GoneException"]}}`
+		"patterns":{},"enumOrder":{"KindType":["B","A"]},"enumMore":{"KindType":["C"]},"unchecked":{},"sensitive":[],"secret":["SecretType"],"commonErrors":{"client":["SerializationException"],"server":["GoneException"]}}`
 	smallTexts = "# comment\nOdd(thing)  OddException  observed  \"{thing} is odd {####}\"\n"
 )
 
@@ -67,7 +67,7 @@ func TestGenerate(t *testing.T) {
 		"api/zz_types.go": {"type GetThingInput struct {\n\tUserPoolId string\n\tNote       *string\n}", "type GetThingOutput struct {\n\tThings []ThingType\n}",
 			"HeaderName string", "Tags       map[string]string", "When       Time", "Count *int", "On    *bool"},
 		"api/zz_shapes.go": {`{"headerName", "headerName", shapeNoteType, true}`, `Name: "IdType", Kind: String, Min: 1, Max: 5, Checked: true, Pattern: &Pattern{Text: "[\\w-]+", class:`,
-			`Name: "NoteType", Kind: String, Min: None, Max: None, Checked: false, Sensitive: true`, `Enum: []string{"B", "A"}`, `Name: "ThingList", Kind: List, Min: None, Max: 3, Checked: true, Elem: shapeThingType`},
+			`Name: "NoteType", Kind: String, Min: None, Max: None, Checked: false, Sensitive: true`, `Enum: []string{"B", "A", "C"}`, `Name: "ThingList", Kind: List, Min: None, Max: 3, Checked: true, Elem: shapeThingType`},
 		"api/zz_ops.go": {"var GetThing = Op[GetThingInput, GetThingOutput]{&specGetThing}", "var PutThing = Op[PutThingInput, struct{}]{&specPutThing}",
 			`Name: "GetThing", Auth: IAM, In: shapeGetThingRequest, Out: shapeGetThingResponse, Quota: UserRead, Pool: 0, Client: -1, Resource: -1, User: -1, Writes: false, Errors: []fault.Code{fault.OddException}`,
 			`Name: "PutThing", Auth: Public, In: shapePutThingRequest, Out: nil, Quota: UserRead, Pool: -1, Client: -1, Resource: -1, User: -1, Writes: true`},
@@ -88,6 +88,8 @@ func TestGenerateRefuses(t *testing.T) {
 		"quota of an unknown operation": {smallModel, strings.Replace(smallNotes, `"GetThing"`, `"GetNothing"`, 1), smallTexts, "unknown operation GetNothing"},
 		"operation without quota":       {smallModel, strings.Replace(smallNotes, `,"PutThing"`, "", 1), smallTexts, "PutThing counts in no quota category"},
 		"operation in two categories":   {smallModel, strings.Replace(smallNotes, `{"UserRead":["GetThing","PutThing"]}`, `{"UserRead":["GetThing","PutThing"],"X":["GetThing"]}`, 1), smallTexts, "X has no limit"},
+		"more of an enum that has it":   {smallModel, strings.Replace(smallNotes, `["C"]`, `["C","A"]`, 1), smallTexts, "enumMore of KindType"},
+		"more of no enum":               {smallModel, strings.Replace(smallNotes, `{"KindType":["C"]}`, `{"NoteType":["C"]}`, 1), smallTexts, "enumMore of NoteType"},
 		"enum order of other values":    {smallModel, strings.Replace(smallNotes, `["B","A"]`, `["B","C"]`, 1), smallTexts, "enumOrder of KindType"},
 		"secret of no shape":            {smallModel, strings.Replace(smallNotes, `"SecretType"`, `"NoType"`, 1), smallTexts, "unknown shape NoType"},
 		"text without code":             {smallModel, smallNotes, "Odd()  observed \"x\"", "catalogue.txt:1"},

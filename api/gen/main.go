@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -177,6 +178,7 @@ type notes struct {
 	Reads        []string
 	Patterns     map[string]struct{ Text, Why string }
 	EnumOrder    map[string][]string
+	EnumMore     map[string][]string // values that the documentation has and the model lacks
 	Unchecked    map[string]string
 	Sensitive    []string
 	Secret       []string
@@ -208,6 +210,12 @@ func (g *generator) check() error {
 	for name, order := range g.notes.EnumOrder {
 		if !sameSet(order, g.model.Strings[name].Enum) {
 			return fmt.Errorf("notes: enumOrder of %s is not a permutation of the model's", name)
+		}
+	}
+	for name, more := range g.notes.EnumMore {
+		enum := g.model.Strings[name].Enum
+		if len(enum) == 0 || slices.ContainsFunc(more, func(value string) bool { return slices.Contains(enum, value) }) {
+			return fmt.Errorf("notes: enumMore of %s is not more than the model's", name)
 		}
 	}
 	for _, name := range g.notes.Secret {

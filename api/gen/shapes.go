@@ -135,6 +135,7 @@ func (g *generator) shapes() (string, error) {
 		if order, ok := g.notes.EnumOrder[name]; ok {
 			enum = order
 		}
+		enum = slices.Concat(enum, g.notes.EnumMore[name])
 		if len(enum) > 0 {
 			if _, unchecked := g.notes.Unchecked[name]; !unchecked {
 				extra += fmt.Sprintf(", Enum: %#v", enum)

@@ -183,6 +183,7 @@ func (a *App) families() []dispatch.Family {
 		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Tags{Store: a.store},
 		&ops.Groups{Store: a.store, Pages: a.pages},
+		&ops.ClientTokens{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance},
 		&ops.ResourceServers{Store: a.store, Pages: a.pages},
 		&ops.Identities{Store: a.store},
 		&ops.Limits{Store: a.store, Free: a.free, Ceiling: cmp.Or(a.o.Config.RateCeiling, 10)},

@@ -85,6 +85,7 @@ const (
 	SourceTokensNewPass    = "TokenGeneration_NewPasswordChallenge"
 	SourceTokensDevice     = "TokenGeneration_AuthenticateDevice"
 	SourceTokensRefresh    = "TokenGeneration_RefreshTokens"
+	SourceTokensMachine    = "TokenGeneration_ClientCredentials"
 )
 
 // Triggers, as LambdaConfig and the texts of faults name them.

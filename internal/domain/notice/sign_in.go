@@ -93,3 +93,19 @@ func TokensEvent(p *pool.Pool, r *user.Record, t Tokens, caller Caller) *Event {
 	e.Request, e.Response = tokensRequestV2{request, append([]string{}, t.Scopes...)}, tokensResponseV2{}
 	return e
 }
+
+// machineUsername stands for the user in events about tokens that belong to a client (documented).
+const machineUsername = "ClientCredentials"
+
+type machineRequest struct {
+	Attributes struct{}          `json:"userAttributes"`
+	Groups     *struct{}         `json:"groupConfiguration"`
+	Metadata   map[string]string `json:"clientMetadata,omitempty"`
+	Scopes     []string          `json:"scopes"`
+}
+
+// MachineTokensEvent is the event for a PreTokenGeneration function of version 3 about a token without a user.
+func MachineTokensEvent(p *pool.Pool, scopes []string, metadata map[string]string, caller Caller) *Event {
+	return &Event{Version: "3", Region: p.Region, PoolID: p.ID, Username: machineUsername, Caller: caller, Source: SourceTokensMachine,
+		Request: machineRequest{Metadata: metadata, Scopes: append([]string{}, scopes...)}, Response: tokensResponseV2{}}
+}

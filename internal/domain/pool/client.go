@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"slices"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -61,6 +62,12 @@ type Rotation struct {
 	Enabled bool
 	Grace   *int // seconds
 }
+
+// clientToken is the flow by which a client gets a token for itself, which goes with no other.
+const clientToken = "ALLOW_CLIENT_TOKEN_AUTH"
+
+// MayCallForItself reports whether the client may get a token that belongs to no user.
+func (c *ClientSettings) MayCallForItself() bool { return slices.Contains(c.AuthFlows, clientToken) }
 
 // HidesUsers reports whether the client's public operations must not tell who exists.
 func (c *Client) HidesUsers() bool { return c.HideUsers != nil && *c.HideUsers == "ENABLED" }

@@ -100,7 +100,7 @@ func (c *ClientSettings) check(p *Pool, offered []string, secret bool, doing str
 	for _, rule := range []func() error{
 		c.checkValidity,
 		func() error { return c.checkAttributes(p, doing) },
-		c.checkAuthFlows,
+		func() error { return c.checkAuthFlows(secret) },
 		func() error { return c.checkOAuthFlows(secret) },
 		c.checkURLs,
 		func() error { return c.checkScopes(offered) },
@@ -213,7 +213,7 @@ func (c *ClientSettings) checkAttributes(p *Pool, doing string) error {
 	return nil
 }
 
-func (c *ClientSettings) checkAuthFlows() error {
+func (c *ClientSettings) checkAuthFlows(secret bool) error {
 	legacy := 0
 	for _, flow := range c.AuthFlows {
 		if !strings.HasPrefix(flow, "ALLOW_") {
@@ -225,6 +225,14 @@ func (c *ClientSettings) checkAuthFlows() error {
 	}
 	if c.Rotation != nil && c.Rotation.Enabled && slices.Contains(c.AuthFlows, "ALLOW_REFRESH_TOKEN_AUTH") {
 		return fault.RefreshFlowWithRotation()
+	}
+	if c.MayCallForItself() {
+		if len(c.AuthFlows) > 1 {
+			return fault.ClientTokenFlowAlone()
+		}
+		if !secret {
+			return fault.ClientTokenFlowNeedsSecret()
+		}
 	}
 	return nil
 }

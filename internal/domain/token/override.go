@@ -176,11 +176,14 @@ func (f *Facts) grants() Grants {
 
 // scopes are the scopes of the access token as the function leaves them.
 func (f *Facts) scopes() []string {
-	o := f.Override
+	return f.Override.scopes(f.Family.Scopes)
+}
+
+func (o *Override) scopes(granted []string) []string {
 	if o == nil {
-		return f.Family.Scopes
+		return granted
 	}
-	list := slices.Clone(f.Family.Scopes)
+	list := slices.Clone(granted)
 	for _, s := range o.AddScopes {
 		if s != "" && !strings.ContainsAny(s, " \t\r\n") && !slices.Contains(list, s) {
 			list = append(list, s)

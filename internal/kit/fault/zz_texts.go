@@ -1002,6 +1002,16 @@ func RefreshFlowWithRotation() *Error {
 	return &Error{Code: InvalidParameterException, Message: "ALLOW_REFRESH_TOKEN_AUTH is not a permitted ExplicitAuthFlow when refresh token rotation is enabled"}
 }
 
+// ClientTokenFlowAlone answers InvalidParameterException: ALLOW_CLIENT_TOKEN_AUTH cannot be combined with other values of ExplicitAuthFlows. (unconfirmed)
+func ClientTokenFlowAlone() *Error {
+	return &Error{Code: InvalidParameterException, Message: "ALLOW_CLIENT_TOKEN_AUTH cannot be combined with other values of ExplicitAuthFlows."}
+}
+
+// ClientTokenFlowNeedsSecret answers InvalidParameterException: ALLOW_CLIENT_TOKEN_AUTH needs a client with a secret. (unconfirmed)
+func ClientTokenFlowNeedsSecret() *Error {
+	return &Error{Code: InvalidParameterException, Message: "ALLOW_CLIENT_TOKEN_AUTH needs a client with a secret."}
+}
+
 // FlowsAndScopesNeeded answers InvalidParameterException: AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows. (observed)
 func FlowsAndScopesNeeded() *Error {
 	return &Error{Code: InvalidParameterException, Message: "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows."}
@@ -1242,6 +1252,16 @@ func NotARefreshToken() *Error {
 	return &Error{Code: UnsupportedTokenTypeException, Message: "Unsupported token type."}
 }
 
+// ClientTokenFlowOff answers InvalidParameterException: CLIENT_TOKEN_AUTH is not enabled for the client. (unconfirmed)
+func ClientTokenFlowOff() *Error {
+	return &Error{Code: InvalidParameterException, Message: "CLIENT_TOKEN_AUTH is not enabled for the client."}
+}
+
+// NoScopeGranted answers InvalidParameterException: None of the requested scopes can be granted to the client. (unconfirmed)
+func NoScopeGranted() *Error {
+	return &Error{Code: InvalidParameterException, Message: "None of the requested scopes can be granted to the client."}
+}
+
 // ClientNotProven answers UnauthorizedException: Invalid client credentials. (unconfirmed)
 func ClientNotProven() *Error {
 	return &Error{Code: UnauthorizedException, Message: "Invalid client credentials."}
@@ -1478,6 +1498,8 @@ func Catalogue() []Text {
 		{"BadWriteAttributes", "InvalidParameterException", "observed", "Invalid write attributes specified while {doing} a client"},
 		{"MixedAuthFlows", "InvalidParameterException", "unconfirmed", "ExplicitAuthFlows cannot hold both values that start with ALLOW_ and values that do not."},
 		{"RefreshFlowWithRotation", "InvalidParameterException", "observed", "ALLOW_REFRESH_TOKEN_AUTH is not a permitted ExplicitAuthFlow when refresh token rotation is enabled"},
+		{"ClientTokenFlowAlone", "InvalidParameterException", "unconfirmed", "ALLOW_CLIENT_TOKEN_AUTH cannot be combined with other values of ExplicitAuthFlows."},
+		{"ClientTokenFlowNeedsSecret", "InvalidParameterException", "unconfirmed", "ALLOW_CLIENT_TOKEN_AUTH needs a client with a secret."},
 		{"FlowsAndScopesNeeded", "InvalidParameterException", "observed", "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows."},
 		{"CallbackNeeded", "InvalidOAuthFlowException", "observed", "CallbackUrls can not be empty when code flow or implicit flow is selected"},
 		{"CredentialsFlowAlone", "InvalidOAuthFlowException", "observed", "client_credentials flow can not be selected along with code flow or implicit flow."},
@@ -1526,6 +1548,8 @@ func Catalogue() []Text {
 		{"ResetBeforeRefresh", "NotAuthorizedException", "unconfirmed", "Password reset required for the user"},
 		{"RevocationOff", "UnsupportedOperationException", "unconfirmed", "Token revocation is not enabled for this client."},
 		{"NotARefreshToken", "UnsupportedTokenTypeException", "unconfirmed", "Unsupported token type."},
+		{"ClientTokenFlowOff", "InvalidParameterException", "unconfirmed", "CLIENT_TOKEN_AUTH is not enabled for the client."},
+		{"NoScopeGranted", "InvalidParameterException", "unconfirmed", "None of the requested scopes can be granted to the client."},
 		{"ClientNotProven", "UnauthorizedException", "unconfirmed", "Invalid client credentials."},
 		{"GarbledToken", "InvalidParameterException", "unconfirmed", "Invalid Refresh Token."},
 		{"ResourceServerExists", "InvalidParameterException", "unconfirmed", "{server} already exists in user pool {pool}."},

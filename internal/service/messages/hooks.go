@@ -111,6 +111,20 @@ func (m *Messages) PreTokenGeneration(ctx context.Context, c *dispatch.Call, r *
 	return o, err
 }
 
+// MachineTokenGeneration asks the pool's PreTokenGeneration function, if there is one of version 3, what the token of a client itself
+// shall hold; functions of earlier versions are not asked (documented).
+func (m *Messages) MachineTokenGeneration(ctx context.Context, c *dispatch.Call, scopes []string, metadata map[string]string) (o *token.Override, err error) {
+	if c.Pool.Lambda.Function(pool.PreTokenGeneration) == "" || c.Pool.Lambda.TokenVersion() != token.V3 {
+		return nil, nil
+	}
+	err = m.run(ctx, c.Pool, pool.PreTokenGeneration, notice.MachineTokensEvent(c.Pool, scopes, metadata, caller(c)),
+		func(response json.RawMessage) (err error) {
+			o, err = token.ParseOverride(token.V3, response)
+			return err
+		})
+	return o, err
+}
+
 // custom asks the pool's CustomMessage function for texts.
 func (m *Messages) custom(ctx context.Context, p *pool.Pool, e *notice.Event) (custom notice.Custom, err error) {
 	err = m.run(ctx, p, notice.CustomMessage, e, func(response json.RawMessage) (err error) {

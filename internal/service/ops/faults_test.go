@@ -308,6 +308,10 @@ var models = []model{
 	{"AdminAddUserToGroup", "", everySetting, func(w *world) string { grouped("")(w); w.addUser("v", nil); return memberOf("v", "g") }},
 	{"AdminRemoveUserFromGroup", "", everySetting, grouped(`,"Username":"u"`)},
 	{"AdminListGroupsForUser", "", everySetting, func(w *world) string { grouped("")(w); return `{"UserPoolId":"$pool","Username":"u","Limit":1}` }},
+	{"GetClientToken", "", both(everySetting, withTokenHook("V3_0")), func(w *world) string {
+		w.does("CreateResourceServer", ofServer("b", twoScopes))
+		return asking(w.addClient(forItself("b/read")), ownSecret, `,"Scopes":["b/read"],"ClientMetadata":{"a":"b"}`)
+	}},
 	{"CreateResourceServer", "", everySetting, func(*world) string { return ofServer("https://api.example", twoScopes) }},
 	{"DescribeResourceServer", "", everySetting, served("")},
 	{"UpdateResourceServer", "", everySetting, served(`,"Name":"other","Scopes":[{"ScopeName":"read","ScopeDescription":"r"}]`)},

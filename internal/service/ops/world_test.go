@@ -140,6 +140,7 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.MFA{Store: s, Chance: source, SignIns: signIns},
 		&ops.SignOut{Store: s},
 		&ops.Groups{Store: s, Pages: sealer},
+		&ops.ClientTokens{Store: s, Messages: m, Tokens: w.tokens, Chance: source},
 		&ops.ResourceServers{Store: s, Pages: sealer},
 		&ops.Identities{Store: s},
 		&ops.Recovery{Store: s, Messages: m, Chance: source, Decoys: decoys},
