@@ -270,7 +270,7 @@ func (g *generator) ops() (string, error) {
 		}
 		writes := true
 		for _, prefix := range g.notes.Reads {
-			if strings.HasPrefix(name, prefix) && c != "UserAuthentication" && name != "GetUserAttributeVerificationCode" && name != "GetClientToken" {
+			if strings.HasPrefix(name, prefix) && c != "UserAuthentication" && name != "GetUserAttributeVerificationCode" {
 				writes = false
 			}
 		}

@@ -309,6 +309,7 @@ var models = []model{
 	{"AdminRemoveUserFromGroup", "", everySetting, grouped(`,"Username":"u"`)},
 	{"AdminListGroupsForUser", "", everySetting, func(w *world) string { grouped("")(w); return `{"UserPoolId":"$pool","Username":"u","Limit":1}` }},
 	{"GetClientToken", "", both(everySetting, withTokenHook("V3_0")), func(w *world) string {
+		w.access(w.addUser("u", nil)) // the pool's keys are made for the first token
 		w.does("CreateResourceServer", ofServer("b", twoScopes))
 		return asking(w.addClient(forItself("b/read")), ownSecret, `,"Scopes":["b/read"],"ClientMetadata":{"a":"b"}`)
 	}},

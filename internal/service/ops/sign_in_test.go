@@ -763,10 +763,18 @@ func TestRevokeToken(t *testing.T) {
 		off := w.addClient(func(c *pool.Client) { c.Revocation = false })
 		want.Equal(w, revoke(off.ID, w.signIn(u, off).Refresh.Reveal(), ""), "UnsupportedOperationException: Token revocation is not enabled for this client.")
 
-		before := len(w.journal(u.Sub))
+		revocations := func() (n int) { // lines of one instant come in the order of their ids
+			for _, operation := range w.journal(u.Sub) {
+				if operation == "RevokeToken" {
+					n++
+				}
+			}
+			return n
+		}
+		before := revocations()
 		want.Equal(w, revoke(c.ID, one.Refresh.Reveal(), proven), "{}")
 		want.Equal(w, revoke(c.ID, one.Refresh.Reveal(), proven), "{}") // again
-		want.Equal(w, w.journal(u.Sub)[before:], []string{"RevokeToken"})
+		want.Equal(w, revocations(), before+1)
 		get := func(access string) string { return w.call("GetUser", `{"AccessToken":"`+access+`"}`) }
 		want.Equal(w, get(one.Access.Reveal()), "NotAuthorizedException: Access Token has been revoked")
 		want.Contains(w, get(two.Access.Reveal()), `"Username":"jane"`)
