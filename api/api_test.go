@@ -47,7 +47,7 @@ func TestOperations(t *testing.T) {
 	if !api.AdminUpdateUserAttributes.Lists(fault.AliasExistsException) || api.AdminUpdateUserAttributes.Lists(fault.CodeMismatchException) {
 		t.Error("AdminUpdateUserAttributes has another list of exceptions")
 	}
-	for name, reads := range map[string]bool{"AdminGetUser": true, "ListUsers": true, "GetUserAttributeVerificationCode": false, "AdminUpdateUserAttributes": false, "GetClientToken": false, "CreateUserPool": false} {
+	for name, reads := range map[string]bool{"AdminGetUser": true, "ListUsers": true, "GetUserAttributeVerificationCode": false, "AdminUpdateUserAttributes": false, "GetClientToken": true, "CreateUserPool": false} {
 		if s, _ := api.ByName(name); s.Writes == reads {
 			t.Errorf("%s: Writes is %t", name, s.Writes)
 		}
