@@ -31,7 +31,7 @@ func Granted(c *pool.Client, offered, wanted []string) []string {
 	return list
 }
 
-// Access are the claims of the token, in the order in which those of the service come (observed).
+// Access are the claims of the token, in the order that is documented for access tokens (for those of programs unconfirmed).
 func (m *Machine) Access() Claims {
 	c := make(Claims, 0, 10)
 	c.add("sub", m.Client.ID)
