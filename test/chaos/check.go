@@ -19,6 +19,7 @@ import (
 type Counts struct {
 	Rounds, Calls, Acknowledged, Refused, Throttled, Unknown, Settled, Unsent, Messages, Doubled int
 	Codes                                                                                        map[string]int // of answers that the nemesis caused
+	Visits                                                                                       map[string]int // completed sign-ins, by operation
 }
 
 // Checker holds the load's log against the database. It knows everything that was acknowledged from the beginning.
@@ -39,14 +40,15 @@ type Checker struct {
 	subs       map[string]string
 	mails      map[string]string // address to the user that was written to, of committed calls
 	violations []string
+	families   map[string]string     // ids of sign-ins, by object and visit
 	onEnd      func(begun, end Line) // sees each call that has ended; nil: nobody looks
 }
 
 // newChecker looks at a database; known are the requests that were made before the load.
 func newChecker(db *Database, shared string, known ...string) *Checker {
 	c := &Checker{
-		Counts: Counts{Codes: map[string]int{}}, db: db, pools: []string{shared}, model: Model{}, begun: map[int64]Line{}, pending: map[int64]Line{}, refused: map[string]Line{},
-		changes: map[string]Line{}, known: map[string]bool{}, subs: map[string]string{}, mails: map[string]string{},
+		Counts: Counts{Codes: map[string]int{}, Visits: map[string]int{}}, db: db, pools: []string{shared}, model: Model{}, begun: map[int64]Line{}, pending: map[int64]Line{}, refused: map[string]Line{},
+		changes: map[string]Line{}, known: map[string]bool{}, subs: map[string]string{}, mails: map[string]string{}, families: map[string]string{},
 	}
 	for i := range settlers {
 		c.pools = append(c.pools, SettingsPool(shared, i))
@@ -134,6 +136,9 @@ func (c *Checker) commit(l Line, sub string) {
 		c.subs[sub] = e.Object
 		c.model[e.Object][fieldSub] = sub
 	}
+	if e.Visit != "" {
+		c.began(l, sub)
+	}
 	if e.Mail != "" {
 		c.mails[e.Mail] = e.Object
 	}
@@ -155,6 +160,7 @@ func (c *Checker) Check(ctx context.Context, since time.Time) (map[int64]string,
 	c.groups(v)
 	c.orphans(v)
 	c.inbox(v)
+	c.visits(v)
 	clear(c.changes)
 	clear(c.pending)
 	clear(c.refused)
@@ -219,7 +225,7 @@ func (c *Checker) lost(e entry, v *view) (Line, bool) {
 			if u, ok := v.users[name]; ok && u.sub == e.sub {
 				return l, true
 			}
-		case name != "":
+		case l.Effect.Sub != "":
 			if l.Effect.Sub == e.sub {
 				return l, true
 			}

@@ -115,15 +115,17 @@ func (d *Database) waiting(ctx context.Context) (n int, err error) {
 
 // view is what the database holds.
 type view struct {
-	users     map[string]record // by user name
-	logins    map[string]string // "space key" to sub
-	codes     map[string]string // sub to target
-	passwords map[string]bool   // by sub
-	groups    map[string]string // descriptions by name
-	servers   map[string]string // scopes of resource servers by identifier
-	members   map[string]string // groups by sub
-	accounts  map[string]string // subs by subject of the account
-	inbox     map[string]int    // messages by recipient
+	users     map[string]record            // by user name
+	logins    map[string]string            // "space key" to sub
+	codes     map[string]string            // sub to target
+	passwords map[string]bool              // by sub
+	groups    map[string]string            // descriptions by name
+	servers   map[string]string            // scopes of resource servers by identifier
+	members   map[string]string            // groups by sub
+	accounts  map[string]string            // subs by subject of the account
+	inbox     map[string]int               // messages by recipient
+	families  map[string]map[string]string // sign-ins by sub and id, as visits of the model
+	used      map[string]int64             // the last steps of which codes were accepted, by sub
 	journal   []entry
 }
 
@@ -153,7 +155,7 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, tx.Rollback()) }()
-	v = &view{users: map[string]record{}, logins: map[string]string{}, codes: map[string]string{}, passwords: map[string]bool{}, groups: map[string]string{}, servers: map[string]string{}, members: map[string]string{}, accounts: map[string]string{}, inbox: map[string]int{}}
+	v = &view{users: map[string]record{}, logins: map[string]string{}, codes: map[string]string{}, passwords: map[string]bool{}, groups: map[string]string{}, servers: map[string]string{}, members: map[string]string{}, accounts: map[string]string{}, inbox: map[string]int{}, families: map[string]map[string]string{}, used: map[string]int64{}}
 	var from int64
 	if !since.IsZero() {
 		from = since.Add(-journalSlack).UnixMilli()
@@ -241,6 +243,24 @@ func (d *Database) look(ctx context.Context, pool string, since time.Time) (v *v
 			var to string
 			err := scan(&to)
 			v.inbox[to]++
+			return err
+		}},
+		{`SELECT sub, id, revoked_at IS NOT NULL, generation FROM families WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var sub, id string
+			var revoked bool
+			var generation int
+			err := scan(&sub, &id, &revoked, &generation)
+			if v.families[sub] == nil {
+				v.families[sub] = map[string]string{}
+			}
+			v.families[sub][id] = visit{ended: revoked, generation: generation}.String()
+			return err
+		}},
+		{`SELECT sub, last_step FROM software_tokens WHERE pool_id = $1`, pool, func(scan scanner) error {
+			var sub string
+			var step int64
+			err := scan(&sub, &step)
+			v.used[sub] = step
 			return err
 		}},
 		// Tokens that were made for the load are no call of it.

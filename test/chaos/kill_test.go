@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"testing"
+	"time"
 )
 
 // A crash loses nothing that was acknowledged and leaves nothing half done.
@@ -15,4 +16,26 @@ func TestKill9SQLite(t *testing.T) {
 		w.Round("kill -9", func() error { return w.KillServer(0) })
 	}
 	w.Finish(nil)
+}
+
+// A crash in the middle of sign-ins takes no refresh token from anybody, revives none that was revoked, and makes no code good twice.
+func TestKill9SignInsSQLite(t *testing.T) {
+	t.Parallel()
+	killSignIns(New(t, Options{Binary: &program, Writers: 16, SignIns: true}), Rounds(t, 20))
+}
+
+// killSignIns moves the clock on in each round, so that there are codes of authenticator apps that nobody has used.
+func killSignIns(w *World, rounds int) {
+	for range rounds {
+		w.Round("kill -9", func() error {
+			if err := w.KillServer(0); err != nil {
+				return err
+			}
+			return w.MoveClock(0, 30*time.Second)
+		})
+	}
+	w.Finish(nil)
+	if rounds > 10 && w.Visits["RespondToAuthChallenge"] == 0 {
+		w.tb.Error("nobody signed in by a code")
+	}
 }

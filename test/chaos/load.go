@@ -33,6 +33,7 @@ type LoadConfig struct {
 	Log       string
 	Timeout   time.Duration // of a call
 	Think     time.Duration // pause of a writer between two calls
+	SignIns   bool          // nobody does anything but sign in
 }
 
 // order is a line that the load is told: to run, after the calls that it left open were settled, or to pause.
@@ -71,6 +72,10 @@ func load(text string) error {
 	defer file.Close()
 	log := &lineWriter{file: file, start: time.Now()}
 	client := &http.Client{Timeout: c.Timeout, Transport: &http.Transport{MaxIdleConnsPerHost: c.Writers, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext}}
+	table := Operations()
+	if c.SignIns {
+		table = SignIns()
+	}
 	writers := make([]*Writer, c.Writers)
 	for i := range writers {
 		writers[i] = &Writer{
@@ -113,7 +118,7 @@ func load(text string) error {
 		for _, w := range writers {
 			w.settle(o.Committed)
 			group.Go(func() {
-				if err := w.run(stop, c.Think); err != nil {
+				if err := w.run(stop, table, c.Think); err != nil {
 					failures <- err
 				}
 			})
@@ -135,7 +140,8 @@ type Writer struct {
 	frozen   map[string]bool  // objects of calls whose outcome is not known
 	open     map[int64]Effect // those calls
 	drawn    int
-	told     map[string]bool // addresses of forgetful users that got their message, or may have
+	told     map[string]bool     // addresses of forgetful users that got their message, or may have
+	held     map[string]*holding // what visitors hold, by name
 }
 
 // settle takes in what became of the calls whose outcome was unknown.
@@ -151,7 +157,7 @@ func (w *Writer) settle(committed map[int64]string) {
 
 func (w *Writer) apply(e Effect, sub string) {
 	w.model.Apply(e)
-	if sub != "" {
+	if sub != "" && userName(e.Object) != "" {
 		w.model[e.Object][fieldSub] = sub
 	}
 }
@@ -191,8 +197,7 @@ func (w *Writer) draw(prefix string) (string, bool) {
 func (w *Writer) user() (string, bool) { return w.draw("user:" + w.prefix()) }
 
 // run calls operations until it is told to stop.
-func (w *Writer) run(stop <-chan struct{}, think time.Duration) error {
-	table := Operations()
+func (w *Writer) run(stop <-chan struct{}, table []Operation, think time.Duration) error {
 	total := 0
 	for _, o := range table {
 		total += o.Weight
@@ -227,7 +232,7 @@ func (w *Writer) call(operation string, c Call) error {
 	if err != nil {
 		return err
 	}
-	line = w.judge(operation, c, w.send(operation, c.Input))
+	line = w.judge(c, w.send(operation, c.Input))
 	line.Seq, line.Writer, line.Op = seq, w.ID, operation
 	switch line.Event {
 	case OK:
@@ -243,7 +248,7 @@ func (w *Writer) call(operation string, c Call) error {
 }
 
 // judge turns an answer into the end of a call.
-func (w *Writer) judge(operation string, c Call, r reply) Line {
+func (w *Writer) judge(c Call, r reply) Line {
 	line := Line{Request: r.request, Code: r.code}
 	switch {
 	case r.err != nil:
@@ -265,23 +270,10 @@ func (w *Writer) judge(operation string, c Call, r reply) Line {
 				line.Event, line.Note = Wrong, err.Error()
 			}
 		}
-		if operation == "SignUp" {
+		if c.Made != nil {
 			var err error
-			if line.Sub, err = subOf(r.body); err != nil {
-				line.Event, line.Note = Wrong, fmt.Sprintf("the answer holds no sub (%v): %s", err, r.body)
-			}
-		}
-		if operation == "AdminCreateUser" {
-			var answer struct{ User json.RawMessage }
-			err := json.Unmarshal(r.body, &answer)
-			if err == nil {
-				var made Object
-				if made, err = readUser(answer.User, "Attributes"); err == nil {
-					line.Sub = made[fieldSub]
-				}
-			}
-			if line.Sub == "" {
-				line.Event, line.Note = Wrong, fmt.Sprintf("the answer holds no sub (%v): %s", err, r.body)
+			if line.Sub, err = c.Made(r.body); err != nil || line.Sub == "" {
+				line.Event, line.Note = Wrong, fmt.Sprintf("the answer does not tell what was made (%v): %s", err, r.body)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ const (
 // Effect is what a successful call has done: it is in the load's log, and both the load and the checker apply it to their models.
 type Effect struct {
 	Kind   string            `json:"kind,omitempty"`
-	Object string            `json:"object,omitempty"` // "user:NAME", "group:NAME", "server:IDENTIFIER", "tag:POOL:KEY", "client:POOL:ID", "pool:POOL"
+	Object string            `json:"object,omitempty"` // "user:NAME", "group:NAME", "server:IDENTIFIER", "tag:POOL:KEY", "client:POOL:ID", "pool:POOL", "visits:NAME"
 	Set    map[string]string `json:"set,omitempty"`    // "" removes a field
 	Mail   string            `json:"mail,omitempty"`   // address that gets a message, used once only
 
@@ -23,6 +23,8 @@ type Effect struct {
 	Pool string `json:"pool,omitempty"`
 	Sub  string `json:"sub,omitempty"`
 	Name string `json:"name,omitempty"`
+
+	Visit string `json:"visit,omitempty"` // the field of "visits:NAME" that a sign-in makes
 }
 
 // Either is the value of a field that others may change: no particular value is expected.

@@ -29,6 +29,8 @@ type Call struct {
 	Must bool
 	// Check looks at the answer; its error says what is not true in it. Nil: there is nothing to look at.
 	Check func(answer []byte) error
+	// Made reads from the answer what the server calls the thing that was made. Nil: nothing is made that has such a name.
+	Made func(answer []byte) (string, error)
 }
 
 // The limits of what a writer owns.
@@ -45,7 +47,7 @@ const (
 
 // Operations is the table.
 func Operations() []Operation {
-	return []Operation{
+	return append(SignIns(), []Operation{
 		{"AdminCreateUser", 5, createUser},
 		{"AdminCreateUser", 1, createTaken},
 		{"AdminCreateUser", 2, createContender},
@@ -103,7 +105,7 @@ func Operations() []Operation {
 		{"CreateUserPoolClient", 2, createClient},
 		{"UpdateUserPoolClient", 2, updateClient},
 		{"DeleteUserPoolClient", 1, deleteClient},
-	}
+	}...)
 }
 
 // attribute is an entry of UserAttributes.
@@ -161,7 +163,16 @@ func createUser(w *Writer) (Call, bool) {
 func (w *Writer) create(object string, set map[string]string, e Effect, input map[string]any) Call {
 	e.Kind, e.Set = Create, maps.Clone(set)
 	e.Set[fieldStatus], e.Set[fieldEnabled] = "FORCE_CHANGE_PASSWORD", "true"
-	return w.about(object, e, input)
+	c := w.about(object, e, input)
+	c.Made = func(answer []byte) (string, error) {
+		var created struct{ User json.RawMessage }
+		if err := json.Unmarshal(answer, &created); err != nil {
+			return "", err
+		}
+		made, err := readUser(created.User, "Attributes")
+		return made[fieldSub], err
+	}
+	return c
 }
 
 func createTaken(w *Writer) (Call, bool) {

@@ -39,6 +39,12 @@ func TestKill9Postgres(t *testing.T) {
 	w.Finish(nil)
 }
 
+// Nor does it in the middle of sign-ins.
+func TestKill9SignInsPostgres(t *testing.T) {
+	t.Parallel()
+	killSignIns(New(t, Options{Binary: &program, DSN: database(t).DSN("postgres"), Writers: 16, SignIns: true}), Rounds(t, 20))
+}
+
 // A database that goes away and comes back, in order or not, loses nothing, doubles nothing, and makes no answer wrong. Short outages
 // are waited for.
 func TestPostgresRestartUnderLoad(t *testing.T) {

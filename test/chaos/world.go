@@ -40,6 +40,7 @@ type Options struct {
 	// Writers is how many callers there are at a time when CHAOS_WRITERS does not say; 0: 64.
 	Writers int
 	Think   time.Duration // pause of a writer between two calls, on average
+	SignIns bool          // the load does nothing but sign users in
 }
 
 // World is servers under load, and what watches them.
@@ -108,7 +109,7 @@ func New(tb testing.TB, o Options) *World {
 	}
 	w.load = startLoad(tb, LoadConfig{
 		Endpoints: endpoints, Pool: sharedPool, Writers: number(tb, EnvWriters, writers), Seed: s,
-		Log: filepath.Join(dir, "load.log"), Timeout: patience, Think: o.Think,
+		Log: filepath.Join(dir, "load.log"), Timeout: patience, Think: o.Think, SignIns: o.SignIns,
 	})
 	return w
 }
@@ -142,15 +143,22 @@ func (w *World) makePools(hook string) (requests []string) {
 	for _, id := range names {
 		input := map[string]any{
 			"PoolName": "chaos", "UserPoolTags": map[string]string{"_custom_id_": id}, "AutoVerifiedAttributes": []string{"email"},
-			"AliasAttributes": []string{"email", "phone_number", "preferred_username"},
-			"Schema":          []map[string]any{{"Name": "mark", "AttributeDataType": "String", "Mutable": true}},
+			"AliasAttributes":    []string{"email", "phone_number", "preferred_username"},
+			"EmailConfiguration": map[string]string{"EmailSendingAccount": "DEVELOPER", "SourceArn": "arn:aws:ses:us-east-1:000000000000:identity/chaos@example.com"},
+			"Schema":             []map[string]any{{"Name": "mark", "AttributeDataType": "String", "Mutable": true}},
 		}
 		if hook != "" {
 			input["LambdaConfig"] = map[string]string{"CustomMessage": hook}
 		}
 		requests = append(requests, w.Call(0, "CreateUserPool", input, nil))
 	}
-	return append(requests, w.Call(0, "CreateUserPoolClient", map[string]any{"UserPoolId": sharedPool, "ClientName": customID + sharedClient}, nil))
+	return append(requests,
+		w.Call(0, "CreateUserPoolClient", map[string]any{"UserPoolId": sharedPool, "ClientName": customID + sharedClient,
+			"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}}, nil),
+		w.Call(0, "CreateUserPoolClient", map[string]any{"UserPoolId": sharedPool, "ClientName": customID + rotatingClient,
+			"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH"}, "RefreshTokenRotation": map[string]any{"Feature": "ENABLED", "RetryGracePeriodSeconds": 0}}, nil),
+		w.Call(0, "SetUserPoolMfaConfig", map[string]any{"UserPoolId": sharedPool, "MfaConfiguration": "OPTIONAL",
+			"SoftwareTokenMfaConfiguration": map[string]bool{"Enabled": true}, "EmailMfaConfiguration": map[string]string{}}, nil))
 }
 
 // Fill puts users into a pool of their own, CHAOS_USERS or else as many as given, so that a server that starts has something to open.
@@ -388,6 +396,7 @@ func (w *World) Finish(delivered map[string]int) {
 	c := w.Counts
 	text := fmt.Sprintf("%s: %d rounds, %d calls, %d acknowledged, %d refused (%d told to come again), %d unknown (%d of them took place), %d unsent, %d messages, %d doubled, 0 violations",
 		w.tb.Name(), c.Rounds, c.Calls, c.Acknowledged, c.Refused, c.Throttled, c.Unknown, c.Settled, c.Unsent, c.Messages, c.Doubled)
+	text += fmt.Sprintf("; %d sign-ins by a password alone, %d by a code as well", c.Visits["InitiateAuth"], c.Visits["RespondToAuthChallenge"])
 	for _, code := range slices.Sorted(maps.Keys(c.Codes)) {
 		text += fmt.Sprintf("; %d %s", c.Codes[code], code)
 	}
