@@ -27,6 +27,7 @@ type nodes struct {
 	servers      [2]*Server
 	http         *http.Client
 	pool, client string
+	dsn          string // of their database
 }
 
 // The passwords of their users.
@@ -40,7 +41,7 @@ func startNodes(t *testing.T) *nodes {
 	dir, dsn := t.TempDir(), pgtest.Database(t)
 	key := filepath.Join(dir, "key")
 	want.NoError(t, writeKey(key))
-	n := &nodes{http: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	n := &nodes{dsn: dsn, http: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	t.Cleanup(n.http.CloseIdleConnections)
 	for i := range n.servers {
 		n.servers[i] = NewServer(t, program.Path(t), dir, "node"+strconv.Itoa(i), "dev", "--data", filepath.Join(dir, "data"), "--key-file", key, "--database", dsn)
@@ -52,7 +53,8 @@ func startNodes(t *testing.T) *nodes {
 		"UserAttributeUpdateSettings": map[string]any{"AttributesRequireVerificationBeforeUpdate": []string{"email"}}}, &made)
 	n.pool = made.UserPool.Id
 	var client struct{ UserPoolClient struct{ ClientId string } } //nolint:revive // the name on the wire
-	n.must(t, 1, "CreateUserPoolClient", map[string]any{"UserPoolId": n.pool, "ClientName": "web"}, &client)
+	n.must(t, 1, "CreateUserPoolClient", map[string]any{"UserPoolId": n.pool, "ClientName": "web",
+		"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}}, &client)
 	n.client = client.UserPoolClient.ClientId
 	return n
 }
@@ -185,20 +187,29 @@ func (p proof) with(input map[string]any, code string) map[string]any {
 // atOnce makes calls at the same time, at both nodes in turn, and counts what came: "" for success, else the exception.
 func (n *nodes) atOnce(t *testing.T, times int, operation string, input map[string]any) map[string]int {
 	t.Helper()
-	replies := make([]reply, times)
-	var done sync.WaitGroup
-	for i := range replies {
-		done.Go(func() { replies[i] = n.call(i%len(n.servers), operation, input) })
-	}
-	done.Wait()
 	count := map[string]int{}
-	for _, r := range replies {
-		if r.err != nil || r.status >= http.StatusInternalServerError {
-			t.Errorf("%s: %v %d %s", operation, r.err, r.status, r.body)
-		}
+	for _, r := range n.together(t, times, func(int) (string, map[string]any) { return operation, input }) {
 		count[r.code]++
 	}
 	return count
+}
+
+// together makes different calls at the same time, at both nodes in turn.
+func (n *nodes) together(t *testing.T, times int, call func(i int) (operation string, input map[string]any)) []reply {
+	t.Helper()
+	replies := make([]reply, times)
+	var done sync.WaitGroup
+	for i := range replies {
+		operation, input := call(i)
+		done.Go(func() { replies[i] = n.call(i%len(n.servers), operation, input) })
+	}
+	done.Wait()
+	for _, r := range replies {
+		if r.err != nil || r.status >= http.StatusInternalServerError {
+			t.Errorf("a call failed: %v %d %s", r.err, r.status, r.body)
+		}
+	}
+	return replies
 }
 
 // TestTwoNodesTakeACodeOnce shows a right code to two servers at the same time, again and again.
