@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long a server may take to start or stop, and a client to do its work, on a machine that has much else to do.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // What TestMain made: the program, and the folder that teaches botocore the contract.
 var binary, dataPath string

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"testing"
 )
@@ -13,9 +12,7 @@ import (
 // TestCustomSendersWithJavaScript decrypts what custom senders receive with the public JavaScript library for it.
 func TestCustomSendersWithJavaScript(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("node_modules/@aws-crypto/client-node"); err != nil {
-		t.Fatalf("the JavaScript libraries are not installed; run test/npm.sh: %v", err)
-	}
+	installed(t)
 	hook := httptest.NewServer(&eventLog{})
 	t.Cleanup(hook.Close)
 	s := dev(t, "--trigger", "*="+hook.URL)

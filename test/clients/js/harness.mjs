@@ -1,7 +1,7 @@
 // What the scripts of this folder share: a client for the server under test, and scenarios that report themselves.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import * as sdk from '@aws-sdk/client-cognito-identity-provider';
 
 const endpoint = process.env.AWS_ENDPOINT_URL;
@@ -30,7 +30,7 @@ export const refused = async (kind, message, name, input) => {
 };
 
 // What the console of the server answers, as a test without a page reads it.
-const console = async (path, data) => {
+export const console = async (path, data) => {
   const answer = await fetch(`${endpoint}/_poolhouse/${path}`, {
     method: data ? 'POST' : 'GET',
     headers: { accept: 'application/json', 'content-type': 'application/json' },
@@ -49,6 +49,19 @@ export const wrong = (code) => String((Number(code) + 1) % 1_000_000).padStart(6
 export const tokens = async (pool, client, username) =>
   (await console('tokens', { pool: pool.Id, client: client.ClientId, username })).AuthenticationResult;
 export const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
+
+// The instant that the server goes by, moved on by a duration such as 30s.
+const advance = async (duration) => Date.parse((await console('clock', { advance: duration })).now);
+
+// The code that an authenticator app shows for a secret. No code works twice, so the next one is waited for, by moving the clock on.
+export const appCode = async (secret) => {
+  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor((await advance('30s')) / 30_000)));
+  const mac = createHmac('sha1', key).update(step).digest();
+  return String((mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
+};
 
 const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
