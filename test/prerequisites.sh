@@ -42,6 +42,7 @@ missing_packages() {
 	runs npm --version || printf ' npm'
 	find_python || printf ' python3-boto3'
 	runs aws --version || printf ' awscli'
+	runs chromium --version || printf ' chromium'
 }
 
 if ! runs go version; then

@@ -2,6 +2,7 @@ package clients_test
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -17,12 +18,22 @@ func TestJavaScriptSDKPeople(t *testing.T) {
 	javaScript(t, "js/people.mjs")
 }
 
+// TestAmplify signs users in with aws-amplify, on a page in a real browser.
+func TestAmplify(t *testing.T) {
+	t.Parallel()
+	browser, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("the browser is missing; the Debian package that has it is chromium: %v", err)
+	}
+	javaScript(t, "js/amplify.mjs", browser)
+}
+
 // javaScript runs the scenarios of a script against a server of its own.
-func javaScript(t *testing.T, script string) {
+func javaScript(t *testing.T, script string, args ...string) {
 	t.Helper()
 	installed(t)
 	s := dev(t)
-	scenarios(t, s.client(t, "node", "--no-warnings", script))
+	scenarios(t, s.client(t, "node", append([]string{"--no-warnings", script}, args...)...))
 }
 
 // installed stops the test where the JavaScript libraries are not there.

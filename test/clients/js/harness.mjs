@@ -65,8 +65,8 @@ export const appCode = async (secret) => {
 
 const report = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-// Runs scenarios. One passes when its function returns. The test in Go reads the reports from standard output.
-export const run = async (scenarios) => {
+// Runs scenarios, and what ends after them. One passes when its function returns. The test in Go reads the reports from standard output.
+export const run = async (scenarios, end = () => {}) => {
   report({ scenarios: Object.keys(scenarios) });
   for (const [name, scenario] of Object.entries(scenarios)) {
     let error = '';
@@ -78,5 +78,6 @@ export const run = async (scenarios) => {
     }
     report({ name, error });
   }
+  await end();
   idp.destroy();
 };
