@@ -219,6 +219,17 @@ func (s *Server) Tokens(pool, client, username string) Tokens {
 	return Tokens{AccessToken: r.AccessToken, IDToken: r.IdToken, RefreshToken: r.RefreshToken, ExpiresIn: r.ExpiresIn}
 }
 
+// RotateKeys replaces the keys that sign the tokens of a pool. The new ones are published and sign 25 hours later by the server's
+// clock, or at once if now is set.
+func (s *Server) RotateKeys(pool string, now bool) {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]any{"pool": pool, "now": now})
+	if err != nil {
+		s.t.Fatalf("rotate the keys of %q: %v", pool, err)
+	}
+	s.ask(http.MethodPost, "/_poolhouse/keys/rotate", string(body), &struct{}{})
+}
+
 // SetClock moves the server's clock to an instant, backwards too. See Advance.
 func (s *Server) SetClock(to time.Time) {
 	s.t.Helper()

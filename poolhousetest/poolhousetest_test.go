@@ -199,6 +199,12 @@ func TestTokens(t *testing.T) {
 	want.NoError(t, err)
 	want.True(t, strings.Contains(string(header), set.Keys[0].Kid) || strings.Contains(string(header), set.Keys[1].Kid), "the key is published")
 
+	server.RotateKeys(*pool, true)
+	fresh := server.Tokens(*pool, *apps.UserPoolClients[0].ClientId, "jane")
+	want.True(t, strings.Split(fresh.AccessToken, ".")[0] != strings.Split(tokens.AccessToken, ".")[0], "another key signs")
+	_, err = client.GetUser(t.Context(), &cognito.GetUserInput{AccessToken: &tokens.AccessToken})
+	want.NoError(t, err)
+
 	server.Advance(time.Hour)
 	_, err = client.GetUser(t.Context(), &cognito.GetUserInput{AccessToken: &tokens.AccessToken})
 	e, ok := errors.AsType[smithy.APIError](err)

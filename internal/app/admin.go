@@ -22,6 +22,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/console"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 )
 
 // Admin is what an operator does beside the API. It has two forms: one works on the database, the other asks the server that has
@@ -33,6 +34,11 @@ type Admin interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// DeleteKey removes a key; store.ErrNotFound when there is none of that id.
 	DeleteKey(ctx context.Context, id string) error
+	// SigningKeys returns the keys that sign the tokens of a pool, those that will and those that did and still count;
+	// store.ErrNotFound when there is no such pool.
+	SigningKeys(ctx context.Context, pool string) ([]SigningKey, error)
+	// RotateKeys begins to change them, or changes them now, and returns what SigningKeys does afterwards.
+	RotateKeys(ctx context.Context, r Rotation) ([]SigningKey, error)
 	// Journal returns at most JournalPage entries in the order in which they were committed.
 	Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error)
 	// Inspect looks at what the database holds, for Doctor.
@@ -60,6 +66,22 @@ type Key struct {
 	Expires time.Time `json:"expires,omitzero"`
 	Secret  string    `json:"secret_access_key,omitempty"`
 	Token   string    `json:"token,omitempty"`
+}
+
+// SigningKey is a key that signs tokens, as operators see it.
+type SigningKey struct {
+	ID      string    `json:"id"`
+	Use     string    `json:"use"`  // id or access
+	Part    string    `json:"part"` // next, current or former
+	Created time.Time `json:"created"`
+	From    time.Time `json:"from"` // from when on it signs
+}
+
+// Rotation says how to change the keys that sign the tokens of a pool.
+type Rotation struct {
+	Pool   string `json:"pool"`
+	Now    bool   `json:"now,omitempty"`    // do not wait until everybody has fetched the new keys
+	Revoke bool   `json:"revoke,omitempty"` // and take back the old ones
 }
 
 // JournalPage is how many entries Journal returns at most.
@@ -102,6 +124,7 @@ type desk struct {
 	clock       clock.Clock // the domain's
 	real        clock.Clock
 	chance      *chance.Source
+	tokens      *tokens.Tokens
 	pid         int          // of the server, when this is one
 	changedKeys func()       // called when keys changed; nil: nobody needs to know
 	close       func() error // nil: the store is somebody else's
@@ -154,9 +177,12 @@ func (d *desk) CreateKey(ctx context.Context, n NewKey) (Key, error) {
 	return shown, nil
 }
 
+// operator is the caller in the journal's lines about what is done beside the API.
+const operator = "operator"
+
 // entry is the journal's line for what the operator does with a key.
 func (d *desk) entry(operation, key string) store.Entry {
-	return store.Entry{RequestID: d.chance.RequestID(), Time: d.clock.Now(), Caller: "operator", Operation: operation, Names: []string{key}}
+	return store.Entry{RequestID: d.chance.RequestID(), Time: d.clock.Now(), Caller: operator, Operation: operation, Names: []string{key}}
 }
 
 // poolID is what a pool's id, or its ARN, looks like.
@@ -219,6 +245,24 @@ func (d *desk) DeleteKey(ctx context.Context, id string) error {
 		d.changed()
 	}
 	return err
+}
+
+func (d *desk) SigningKeys(ctx context.Context, pool string) ([]SigningKey, error) {
+	keys, err := d.tokens.Keys(ctx, pool)
+	return asSigningKeys(keys), err
+}
+
+func (d *desk) RotateKeys(ctx context.Context, r Rotation) ([]SigningKey, error) {
+	keys, err := d.tokens.Rotate(ctx, tokens.Rotation{PoolID: r.Pool, Now: r.Now, Revoke: r.Revoke, Caller: operator})
+	return asSigningKeys(keys), err
+}
+
+func asSigningKeys(keys []tokens.PlannedKey) []SigningKey {
+	list := make([]SigningKey, len(keys))
+	for i, k := range keys {
+		list[i] = SigningKey{ID: k.ID, Use: string(k.Use), Part: string(k.Part), Created: k.Created, From: k.From}
+	}
+	return list
 }
 
 func (d *desk) changed() {
@@ -396,6 +440,7 @@ func OpenAdmin(ctx context.Context, s config.Storage) (Admin, error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	d := newDesk(st, clock.NewMovable(clock.System(), offset), clock.System(), chance.System())
+	d.tokens = &tokens.Tokens{Store: st, Chance: d.chance, Clock: d.clock, MaxAge: keptFor(&s), Real: d.real}
 	d.pid, d.close = 0, st.Close
 	return d, nil
 }

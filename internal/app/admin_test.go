@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -77,6 +78,14 @@ func (r *reopened) DeleteKey(ctx context.Context, id string) error {
 	return err
 }
 
+func (r *reopened) SigningKeys(ctx context.Context, pool string) ([]app.SigningKey, error) {
+	return once(r, func(a app.Admin) ([]app.SigningKey, error) { return a.SigningKeys(ctx, pool) })
+}
+
+func (r *reopened) RotateKeys(ctx context.Context, rotation app.Rotation) ([]app.SigningKey, error) {
+	return once(r, func(a app.Admin) ([]app.SigningKey, error) { return a.RotateKeys(ctx, rotation) })
+}
+
 func (r *reopened) Journal(ctx context.Context, q app.JournalQuery) ([]app.JournalEntry, error) {
 	return once(r, func(a app.Admin) ([]app.JournalEntry, error) { return a.Journal(ctx, q) })
 }
@@ -129,6 +138,47 @@ func TestKeys(t *testing.T) {
 		_, err = a.CreateKey(ctx, app.NewKey{Actions: []string{"AdminGetUsr"}})
 		want.Error(t, err, nil)
 		want.Contains(t, err.Error(), `no operation is called "AdminGetUsr"`)
+	})
+}
+
+func TestSigningKeys(t *testing.T) {
+	t.Parallel()
+	admins(t, func(t *testing.T, a app.Admin, makePool func() string) {
+		pool := makePool()
+		shape := func(keys []app.SigningKey, err error) string {
+			t.Helper()
+			want.NoError(t, err)
+			var shapes []string
+			for _, k := range keys {
+				shapes = append(shapes, k.Use+" "+k.Part)
+			}
+			slices.Sort(shapes)
+			return strings.Join(shapes, ", ")
+		}
+		want.Equal(t, shape(a.SigningKeys(t.Context(), pool)), "access current, id current")
+		want.Equal(t, shape(a.RotateKeys(t.Context(), app.Rotation{Pool: pool})), "access current, access next, id current, id next")
+		want.Equal(t, shape(a.RotateKeys(t.Context(), app.Rotation{Pool: pool, Now: true})), "access current, access former, id current, id former")
+		before, err := a.SigningKeys(t.Context(), pool)
+		want.NoError(t, err)
+		want.Equal(t, shape(a.RotateKeys(t.Context(), app.Rotation{Pool: pool, Now: true, Revoke: true})), "access current, id current")
+		after, err := a.SigningKeys(t.Context(), pool)
+		want.NoError(t, err)
+		for _, k := range after {
+			want.True(t, !slices.ContainsFunc(before, func(b app.SigningKey) bool { return b.ID == k.ID }), "%s is new", k.ID)
+		}
+		entries, err := a.Journal(t.Context(), app.JournalQuery{Pool: pool})
+		want.NoError(t, err)
+		told := 0
+		for _, e := range entries {
+			if e.Operation == "RotateKeys" && e.Caller == "operator" {
+				told++
+			}
+		}
+		want.Equal(t, told, 3)
+		_, err = a.SigningKeys(t.Context(), "us-east-1_none")
+		want.Error(t, err, store.ErrNotFound)
+		_, err = a.RotateKeys(t.Context(), app.Rotation{Pool: "us-east-1_none"})
+		want.Error(t, err, store.ErrNotFound)
 	})
 }
 

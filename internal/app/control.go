@@ -96,6 +96,8 @@ func controlHandler(a Admin, log *slog.Logger) http.Handler {
 	handle(mux, log, "/keys/create", a.CreateKey)
 	handle(mux, log, "/keys/list", func(ctx context.Context, _ struct{}) ([]Key, error) { return a.Keys(ctx) })
 	handle(mux, log, "/keys/delete", func(ctx context.Context, id string) (struct{}, error) { return struct{}{}, a.DeleteKey(ctx, id) })
+	handle(mux, log, "/keys/signing", a.SigningKeys)
+	handle(mux, log, "/keys/rotate", a.RotateKeys)
 	handle(mux, log, "/journal", a.Journal)
 	handle(mux, log, "/inspect", func(ctx context.Context, _ struct{}) (Inspection, error) { return a.Inspect(ctx) })
 	return mux
@@ -195,6 +197,14 @@ func (r *remote) Keys(ctx context.Context) ([]Key, error) {
 func (r *remote) DeleteKey(ctx context.Context, id string) error {
 	_, err := ask[string, struct{}](ctx, r, "/keys/delete", id)
 	return err
+}
+
+func (r *remote) SigningKeys(ctx context.Context, pool string) ([]SigningKey, error) {
+	return ask[string, []SigningKey](ctx, r, "/keys/signing", pool)
+}
+
+func (r *remote) RotateKeys(ctx context.Context, rotation Rotation) ([]SigningKey, error) {
+	return ask[Rotation, []SigningKey](ctx, r, "/keys/rotate", rotation)
 }
 
 func (r *remote) Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error) {

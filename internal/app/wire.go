@@ -112,6 +112,15 @@ func openStore(ctx context.Context, s *config.Storage, o sqlstore.Options) (*sql
 	return sqlstore.Open(ctx, o)
 }
 
+// keptFor is how long what was read of settings and keys serves before it is read again: for a second on a database that several
+// processes share; 0, for as long as this process changes nothing, on one that it has to itself.
+func keptFor(s *config.Storage) time.Duration {
+	if s.Postgres() {
+		return time.Second
+	}
+	return 0
+}
+
 // wire puts the server together.
 func (a *App) wire(ctx context.Context) error {
 	c := &a.o.Config
@@ -134,10 +143,7 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 
-	var maxAge time.Duration // this process is the only writer of a file
-	if c.Postgres() {
-		maxAge = time.Second
-	}
+	maxAge := keptFor(&storage)
 	a.keys = &keyCache{store: a.store, clock: a.real, maxAge: maxAge}
 	if a.o.AllowRemote {
 		a.keys.fixed = &a.dev
@@ -161,7 +167,11 @@ func (a *App) wire(ctx context.Context) error {
 	a.messages.Wake = a.outbox.Wake
 	a.sweep = &jobs.Sweep{Store: a.store, Clock: a.clock, Log: a.log}
 
-	a.tokens = &tokens.Tokens{Store: a.store, Chance: a.chance, Clock: a.clock, Base: c.Issuer}
+	a.tokens = &tokens.Tokens{Store: a.store, Chance: a.chance, Clock: a.clock, Base: c.Issuer, MaxAge: maxAge, Real: a.real}
+	a.desk.tokens = a.tokens
+	if c.KeyRotation > 0 {
+		a.sweep.Rotate = func(ctx context.Context) error { return a.tokens.RotateOld(ctx, c.KeyRotation) }
+	}
 	if err := a.quotas(); err != nil {
 		return err
 	}

@@ -33,11 +33,14 @@ type keysCommand struct {
 	Create keysCreate `cmd:"" help:"Make an access key; its secret is shown this once."`
 	List   keysList   `cmd:"" help:"List the keys, without their secrets."`
 	Delete keysDelete `cmd:"" help:"Delete a key; requests signed with it are refused at once."`
+
+	Signing keysSigning `cmd:"" help:"Show the keys that sign the tokens of a pool."`
+	Rotate  keysRotate  `cmd:"" help:"Replace the keys that sign the tokens of a pool."`
 }
 
 // Help is the manual's text.
 func (*keysCommand) Help() string {
-	return `Keys work at once, also on a server that is running.
+	return `Access keys work at once, also on a server that is running. The keys that sign the tokens of pools are another matter: 'signing' shows them, 'rotate' replaces them.
 
 Examples:
   poolhouse keys create --name terraform
@@ -146,6 +149,89 @@ func (c *keysDelete) Run(ctx context.Context, i *invocation, s Streams) (err err
 		return err
 	}
 	return lines(s.Out, "Key "+c.ID+" is deleted.")
+}
+
+type keysSigning struct {
+	beside
+	Pool string `required:"" placeholder:"ID" help:"The pool."`
+	JSON bool   `name:"json" help:"Print JSON, one key a line."`
+}
+
+// Run lists the signing keys of a pool.
+func (c *keysSigning) Run(ctx context.Context, i *invocation, s Streams) (err error) {
+	a, err := c.open(ctx, i)
+	if err != nil {
+		return err
+	}
+	defer closing(a, &err)
+	keys, err := a.SigningKeys(ctx, c.Pool)
+	if err != nil {
+		return noPool(err, c.Pool)
+	}
+	return printSigningKeys(s.Out, keys, c.JSON)
+}
+
+type keysRotate struct {
+	beside
+	Pool   string `required:"" placeholder:"ID" help:"The pool."`
+	Now    bool   `help:"Sign with the new keys at once, and not only after a day, by when everybody has fetched them."`
+	Revoke bool   `help:"Take back the old keys, which somebody else may have: with --now."`
+	JSON   bool   `name:"json" help:"Print JSON, one key a line."`
+}
+
+// Help is the manual's text.
+func (*keysRotate) Help() string {
+	return `New keys are published beside the present ones, and sign a day later: whoever verifies tokens may keep the key set for a day. The old ones stay published until the last token that they signed has expired. Nobody is signed out, and nothing has to be restarted. Doing it again meanwhile changes nothing.
+
+With --now the new keys sign at once. Most libraries fetch the key set again when a token names a key that they do not know; those that do not refuse new tokens until they fetch it.
+
+With --now --revoke, for keys that somebody else may have, the old ones are gone at once: ID and access tokens that they signed are refused here, and applications refresh them. Restart what verifies tokens by itself: until it fetches the key set again, it believes the old keys.
+
+Examples:
+  poolhouse keys rotate --pool us-east-1_aBcDeFgHi
+  poolhouse keys rotate --pool us-east-1_aBcDeFgHi --now --revoke`
+}
+
+// Run rotates the signing keys of a pool.
+func (c *keysRotate) Run(ctx context.Context, i *invocation, s Streams) (err error) {
+	if c.Revoke && !c.Now {
+		return &hint{errors.New("--revoke takes the present keys back at once"), "Add --now if that is what you want."}
+	}
+	a, err := c.open(ctx, i)
+	if err != nil {
+		return err
+	}
+	defer closing(a, &err)
+	keys, err := a.RotateKeys(ctx, app.Rotation{Pool: c.Pool, Now: c.Now, Revoke: c.Revoke})
+	if err != nil {
+		return noPool(err, c.Pool)
+	}
+	return printSigningKeys(s.Out, keys, c.JSON)
+}
+
+// noPool says of a pool that is not there what to do next.
+func noPool(err error, id string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return &hint{fmt.Errorf("there is no pool %s", id), "ListUserPools shows those that there are."}
+	}
+	return err
+}
+
+func printSigningKeys(w io.Writer, keys []app.SigningKey, asJSON bool) error {
+	if asJSON {
+		for _, k := range keys {
+			if err := printJSON(w, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tTOKENS\tPART\tMADE\tSIGNS FROM")
+	for _, k := range keys {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Use, k.Part, k.Created.Format(time.DateTime), k.From.Format(time.DateTime))
+	}
+	return t.Flush()
 }
 
 // closing closes c at the end of a command, and reports its error if there is no earlier one.

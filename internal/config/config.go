@@ -24,6 +24,7 @@ type Config struct {
 	Listener `yaml:",inline"`
 	Storage  `yaml:",inline"`
 	Place    `yaml:",inline"`
+	Secrets  `yaml:",inline"`
 	Messages `yaml:",inline"`
 	Triggers `yaml:",inline"`
 	Limits   `yaml:",inline"`
@@ -60,6 +61,14 @@ type Place struct {
 	Issuer  string `name:"issuer" yaml:"issuer" env:"POOLHOUSE_ISSUER" group:"place" placeholder:"URL|aws" help:"Address before the pool id in the issuers of tokens, or aws for the addresses of the real service. Without it, public-url, and without that the listener's address."`
 	Account string `name:"account" yaml:"account" env:"POOLHOUSE_ACCOUNT" group:"place" placeholder:"ID" default:"000000000000" help:"Account id in ARNs: twelve digits."`
 }
+
+// Secrets is how signing keys are treated.
+type Secrets struct {
+	KeyRotation time.Duration `name:"key-rotation" yaml:"key-rotation" env:"POOLHOUSE_KEY_ROTATION" group:"secrets" placeholder:"DURATION" help:"Replace the signing keys of a pool when they are this old, such as 2160h. New keys are published for a day before they sign. Without it, keys change by 'poolhouse keys rotate' alone."`
+}
+
+// LeastRotation is the shortest interval of KeyRotation: the keys of one rotation are published and have signed before the next.
+const LeastRotation = 48 * time.Hour
 
 // Messages is how e-mail and SMS leave.
 type Messages struct {
@@ -167,6 +176,9 @@ func (c *Config) Check() error {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
 			return fmt.Errorf("source-exempt: %q is not a network such as 10.0.0.0/8", cidr)
 		}
+	}
+	if c.KeyRotation != 0 && c.KeyRotation < LeastRotation {
+		return fmt.Errorf("key-rotation: %s is less than %s, which one rotation takes", c.KeyRotation, LeastRotation)
 	}
 	if c.Drain < 0 {
 		return fmt.Errorf("drain: %s is less than nothing", c.Drain)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/poolhouse/poolhouse/internal/config"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -163,6 +164,8 @@ func TestCheck(t *testing.T) {
 		{"mail server", func(c *config.Config) { c.SMTPAddress = "mail" }, "smtp-address:"},
 		{"metrics", func(c *config.Config) { c.MetricsListen = "9230" }, "metrics-listen:"},
 		{"drain", func(c *config.Config) { c.Drain = -1 }, "drain:"},
+		{"key-rotation", func(c *config.Config) { c.KeyRotation = 47 * time.Hour }, "key-rotation: 47h0m0s is less than 48h0m0s"},
+		{"key-rotation", func(c *config.Config) { c.KeyRotation = -time.Hour }, "key-rotation:"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -60,10 +60,11 @@ func secrets(t *testing.T, s *Store, letter string) place {
 				tx.Inbox().Add(&store.Delivered{ID: x.message(n), PoolID: x.p.ID, Medium: notice.Email, Subject: m("subject", n),
 					Body: secret.New(m("body", n)), Code: secret.New(m("code", n)), At: noon}),
 				tx.Keys().Create(&store.AccessKey{ID: fmt.Sprintf("key-%s%d", letter, n), Secret: secret.New(m("key", n)), Bearer: secret.New(m("bearer", n)), Created: noon}),
-				tx.SigningKeys().Add(&token.Key{PoolID: x.p.ID, ID: fmt.Sprintf("signing-%s%d", letter, n), Use: token.Use(fmt.Sprint(n)), State: token.Current,
-					Created: noon, Changed: noon, Material: []byte(m("signing", n))}),
 				tx.Settings().Put(fmt.Sprintf("setting-%s%d", letter, n), []byte(m("setting", n))),
 			)
+			_, err := tx.SigningKeys().Add(&token.Key{PoolID: x.p.ID, ID: fmt.Sprintf("signing-%s%d", letter, n), Use: token.ForID, Ordinal: n,
+				Created: noon, From: noon, Material: []byte(m("signing", n))})
+			errs = append(errs, err)
 		}
 		return errors.Join(errs...)
 	}))

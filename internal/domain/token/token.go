@@ -73,35 +73,3 @@ type Access struct {
 
 // Has reports whether the token has the scope.
 func (a *Access) Has(scope string) bool { return slices.Contains(a.Scopes, scope) }
-
-// Use is what a key is for.
-type Use string
-
-// The uses of keys. Every pool has a key of each.
-const (
-	ForID      Use = "id"
-	ForAccess  Use = "access"
-	ForRefresh Use = "refresh" // symmetric: nobody but the server opens a refresh token
-)
-
-// State is where a key is in its life. A next one is published and does not sign yet; a former one has signed tokens that
-// may still be good.
-type State string
-
-// The states of keys.
-const (
-	Next    State = "next"
-	Current State = "current"
-	Former  State = "former"
-)
-
-// Key is a key of a pool.
-type Key struct {
-	PoolID   string
-	ID       string // the header's kid
-	Use      Use
-	State    State
-	Created  time.Time
-	Changed  time.Time // when it got its state
-	Material []byte    // PKCS #1 of an RSA key, 32 bytes of a symmetric one; the store seals it
-}

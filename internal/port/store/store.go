@@ -353,14 +353,23 @@ type SigningKeyReader interface {
 	Get(id string) (*token.Key, error)
 	// List returns the keys of a pool, the oldest first.
 	List(poolID string) ([]*token.Key, error)
+	// Older returns pools, in the order of their ids, whose youngest signing key was made before the instant.
+	Older(before time.Time, limit int) ([]string, error)
 }
 
 // SigningKeys writes the keys of tokens. Their material is sealed.
 type SigningKeys interface {
 	SigningKeyReader
-	// Add stores a key, unless its id is taken or it would be the second current key of its use: then nothing changes,
-	// and whoever needs a key reads the one that is there.
-	Add(k *token.Key) error
+	// Add stores a key, unless its id is taken or there is one of its use and ordinal: then nothing changes, and whoever
+	// needs a key reads the one that is there. It reports which.
+	Add(k *token.Key) (added bool, err error)
+	// Start lets a key sign from an earlier instant on; a later one changes nothing, nor does a key that is not there.
+	Start(poolID, id string, from time.Time) error
+	// Remove removes a key, if it is there.
+	Remove(poolID, id string) error
+	// Purge removes keys that ceased to sign before the instant or at it, those of refresh tokens excepted; it returns how
+	// many.
+	Purge(before time.Time, limit int) (int, error)
 }
 
 // OutboxReader reads messages on their way out.

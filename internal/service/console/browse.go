@@ -17,6 +17,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/filter"
 	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 )
 
 // frame is what stands around every page.
@@ -165,10 +166,12 @@ type poolPage struct {
 	Triggers           []attributeJSON   `json:"triggers"`
 	Clients            []clientJSON      `json:"clients"`
 	Groups             []groupJSON       `json:"groups"`
+	Keys               []signingKeyJSON  `json:"signing_keys"`
 }
 
 func (c *Console) readPool(r *http.Request) (any, error) {
 	var out *poolPage
+	now := c.Clock.Now()
 	err := c.Store.View(r.Context(), func(v store.View) error {
 		p, err := findPool(v, r)
 		if err != nil {
@@ -186,7 +189,12 @@ func (c *Console) readPool(r *http.Request) (any, error) {
 		if err != nil {
 			return err
 		}
+		keys, err := v.SigningKeys().List(p.ID)
+		if err != nil {
+			return err
+		}
 		out = showPool(p, n, clients, groups)
+		out.Keys = asSigningKeys(tokens.Planned(keys, now))
 		return nil
 	})
 	if err != nil {

@@ -151,7 +151,7 @@ func TestPagesAsJSON(t *testing.T) {
 		"case_sensitive": false, "aliases": []any{"email"}, "username_attributes": []any{}, "auto_verified": []any{}, "custom_attributes": []any{"custom:" + markup},
 		"tags": map[string]any{markup: markup}, "triggers": []any{map[string]any{"name": "PreSignUp", "value": markup}},
 		"clients": []any{map[string]any{"id": "evilclient0001", "name": markup, "created": "2026-11-02T12:00:00.000Z", "secret": true}},
-		"groups":  []any{map[string]any{"name": markup, "description": markup}}}
+		"groups":  []any{map[string]any{"name": markup, "description": markup}}, "signing_keys": []any{}}
 	if diff := cmp.Diff(want, one); diff != "" {
 		t.Errorf("a pool (-want +got):\n%s", diff)
 	}

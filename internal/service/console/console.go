@@ -81,6 +81,7 @@ func (c *Console) Handler() (http.Handler, error) {
 	mux.HandleFunc("POST /_poolhouse/clock/move", c.moveByForm)
 	mux.HandleFunc("POST /_poolhouse/reset", c.reset)
 	mux.HandleFunc("POST /_poolhouse/tokens", c.issueTokens)
+	mux.HandleFunc("POST /_poolhouse/keys/rotate", c.rotateKeys)
 	mux.HandleFunc("GET /_poolhouse/style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "style.css") })
 	return guarded(mux), nil
 }

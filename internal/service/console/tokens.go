@@ -7,6 +7,8 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/port/store"
+	"github.com/poolhouse/poolhouse/internal/service/tokens"
 )
 
 // issueTokens takes {"pool":"...","client":"...","username":"..."} and answers as a completed sign-in of the user would, with the
@@ -38,6 +40,49 @@ func (c *Console) issueTokens(w http.ResponseWriter, r *http.Request) {
 		resultJSON{set.Access.Reveal(), set.ExpiresIn, set.ID.Reveal(), set.Refresh.Reveal(), "Bearer"},
 		asFamily(family),
 	})
+}
+
+// signingKeyJSON is a key that signs tokens.
+type signingKeyJSON struct {
+	ID      string `json:"id"`
+	Use     string `json:"use"`
+	Part    string `json:"part"`
+	Created string `json:"created"`
+	From    string `json:"from"`
+}
+
+func asSigningKeys(keys []tokens.PlannedKey) []signingKeyJSON {
+	shown := []signingKeyJSON{}
+	for _, k := range keys {
+		shown = append(shown, signingKeyJSON{k.ID, string(k.Use), string(k.Part), instant(k.Created), instant(k.From)})
+	}
+	return shown
+}
+
+// rotateKeys changes the keys that sign the tokens of a pool.
+func (c *Console) rotateKeys(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Pool   string `json:"pool"`
+		Now    bool   `json:"now"`
+		Revoke bool   `json:"revoke"`
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyLimit))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil || in.Pool == "" || in.Revoke && !in.Now {
+		c.fail(w, r, badRequest(`send {"pool":"POOL"}, with "now":true to sign with the new keys at once, and "revoke":true beside it to take back the old ones`))
+		return
+	}
+	keys, err := c.Tokens.Rotate(r.Context(), tokens.Rotation{PoolID: in.Pool, Now: in.Now, Revoke: in.Revoke, Caller: "console"})
+	if errors.Is(err, store.ErrNotFound) {
+		err = notThere("there is no pool " + in.Pool)
+	}
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	c.json(w, struct {
+		Keys []signingKeyJSON `json:"keys"`
+	}{asSigningKeys(keys)})
 }
 
 // resultJSON is AuthenticationResult as the operations for signing in answer it.

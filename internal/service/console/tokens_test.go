@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,5 +83,51 @@ func TestTokensRefused(t *testing.T) {
 		want.Equal(t, e.Error, c.want)
 	}
 	want.Equal(t, w.do(http.MethodGet, "/_poolhouse/tokens", "").Code, 405)
+	want.Equal(t, w.log.String(), "")
+}
+
+func TestRotateKeys(t *testing.T) {
+	t.Parallel()
+	w := withJane(t)
+	type key struct{ ID, Use, Part, Created, From string }
+	var out struct{ Keys []key }
+	ask := func(body string) {
+		t.Helper()
+		answer := w.do(http.MethodPost, "/_poolhouse/keys/rotate", body)
+		want.Equal(t, answer.Code, 200)
+		d := json.NewDecoder(answer.Body)
+		d.DisallowUnknownFields()
+		out.Keys = nil
+		want.NoError(t, d.Decode(&out))
+	}
+	parts := func() (all []string) {
+		for _, k := range out.Keys {
+			all = append(all, k.Use+" "+k.Part+" "+k.From)
+		}
+		slices.Sort(all)
+		return all
+	}
+	ask(`{"pool":"` + shop + `"}`)
+	want.Equal(t, parts(), []string{"access current 2026-11-02T12:00:00.000Z", "access next 2026-11-03T13:00:00.000Z",
+		"id current 2026-11-02T12:00:00.000Z", "id next 2026-11-03T13:00:00.000Z"})
+	ask(`{"pool":"` + shop + `","now":true}`)
+	want.Equal(t, parts(), []string{"access current 2026-11-02T12:00:00.000Z", "access former 2026-11-02T12:00:00.000Z",
+		"id current 2026-11-02T12:00:00.000Z", "id former 2026-11-02T12:00:00.000Z"})
+	var shown struct {
+		Keys []key `json:"signing_keys"`
+	}
+	want.NoError(t, json.Unmarshal(w.do(http.MethodGet, "/_poolhouse/pools/"+shop+"?format=json", "").Body.Bytes(), &shown))
+	want.Equal(t, shown.Keys, out.Keys)
+	page := w.do(http.MethodGet, "/_poolhouse/pools/"+shop, "", "Accept", "text/html").Body.String()
+	want.Contains(t, page, "<td>former</td>")
+	ask(`{"pool":"` + shop + `","now":true,"revoke":true}`)
+	want.Equal(t, len(out.Keys), 2)
+
+	for _, body := range []string{``, `{}`, `{"pool":"` + shop + `","revoke":true}`, `{"pool":"` + shop + `","when":"now"}`} {
+		want.Equal(t, w.do(http.MethodPost, "/_poolhouse/keys/rotate", body).Code, 400)
+	}
+	answer := w.do(http.MethodPost, "/_poolhouse/keys/rotate", `{"pool":"us-east-1_Unknown00"}`)
+	want.Equal(t, answer.Code, 404)
+	want.Contains(t, answer.Body.String(), "there is no pool us-east-1_Unknown00")
 	want.Equal(t, w.log.String(), "")
 }

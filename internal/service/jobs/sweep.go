@@ -22,6 +22,8 @@ type Sweep struct {
 	Store store.Store
 	Clock clock.Clock // the domain's
 	Log   *slog.Logger
+	// Rotate begins what rotations of signing keys are due; nil: none ever is.
+	Rotate func(ctx context.Context) error
 }
 
 // Run sweeps at once and then every hour, until the context ends.
@@ -43,6 +45,7 @@ func (s *Sweep) once(ctx context.Context) {
 	now := s.Clock.Now()
 	for what, purge := range map[string]func(tx store.Tx) (int, error){
 		"families of tokens": func(tx store.Tx) (int, error) { return tx.Families().Purge(now.Add(-token.Keep), purgeBatch) },
+		"signing keys":       func(tx store.Tx) (int, error) { return tx.SigningKeys().Purge(now.Add(-token.Outlast), purgeBatch) },
 		"steps of sign-ins":  func(tx store.Tx) (int, error) { return tx.Steps().Purge(now.Add(-keepSteps), purgeBatch) },
 		"tallies":            func(tx store.Tx) (int, error) { return tx.Tallies().Purge(now.Add(-keepTallies), purgeBatch) },
 	} {
@@ -58,5 +61,11 @@ func (s *Sweep) once(ctx context.Context) {
 				break
 			}
 		}
+	}
+	if s.Rotate == nil {
+		return
+	}
+	if err := s.Rotate(ctx); err != nil && ctx.Err() == nil {
+		s.Log.ErrorContext(ctx, "signing keys cannot be rotated; they wait for the next hour", "error", err)
 	}
 }

@@ -67,7 +67,7 @@ func TestSweep(t *testing.T) {
 		}
 		return errors.Join(errs...)
 	}))
-	w.sweep(&signal{Store: w.store, done: make(chan error, 10)}, 4, slog.New(slog.DiscardHandler))
+	w.sweep(&signal{Store: w.store, done: make(chan error, 10)}, 5, slog.New(slog.DiscardHandler))
 	want.NoError(t, w.store.View(t.Context(), func(v store.View) error {
 		left, err := v.Families().List(w.pool.ID, "sub")
 		want.Equal(t, len(left), 1)
@@ -86,6 +86,6 @@ func TestSweepThatFails(t *testing.T) {
 	t.Parallel()
 	w := open(t, nil)
 	var log bytes.Buffer
-	w.sweep(&signal{Store: w.store, done: make(chan error, 10), fail: store.ErrBusy}, 3, slog.New(slog.NewTextHandler(&log, nil)))
-	want.Equal(t, strings.Count(log.String(), "expired records cannot be removed"), 3)
+	w.sweep(&signal{Store: w.store, done: make(chan error, 10), fail: store.ErrBusy}, 4, slog.New(slog.NewTextHandler(&log, nil)))
+	want.Equal(t, strings.Count(log.String(), "expired records cannot be removed"), 4)
 }

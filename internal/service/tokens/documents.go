@@ -12,6 +12,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
+	"github.com/poolhouse/poolhouse/internal/kit/jose"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
@@ -29,7 +30,7 @@ func DocumentPath(path string) bool {
 // The time for which others may keep a document: a day for keys that are older than a day, five minutes for younger ones
 // and for the discovery document, which follows the pool's settings.
 const (
-	keepLong  = 24 * time.Hour
+	keepLong  = token.KeepSet
 	keepShort = 5 * time.Minute
 )
 
@@ -120,10 +121,13 @@ func (t *Tokens) document(ctx context.Context, path string) (body []byte, age ti
 	if err != nil {
 		return nil, 0, found(err, fault.PoolNotFound(id))
 	}
-	if t.Clock.Since(r.since) > keepLong {
-		return r.public, keepLong, nil
+	now := t.Clock.Now()
+	keys := r.at(now)
+	age = keepShort
+	if now.Sub(keys.youngest) > keepLong {
+		age = keepLong
 	}
-	return r.public, keepShort, nil
+	return jose.AppendSet(nil, keys.public...), age, nil
 }
 
 // discover is the discovery document of a pool without a domain (observed): its endpoints are named and lead nowhere. The

@@ -39,18 +39,15 @@ const (
 
 var raw = base64.RawURLEncoding.Strict()
 
-// refreshKey seals and opens the refresh tokens of a pool. A nil one has no keys.
+// refreshKey seals and opens the refresh tokens of a pool.
 type refreshKey struct {
 	poolID  string
 	current cipher.AEAD
 	others  []cipher.AEAD // keys that open and do not seal
 }
 
-// with adds a key.
-func (r *refreshKey) with(poolID string, k *token.Key) *refreshKey {
-	if r == nil {
-		r = &refreshKey{poolID: poolID}
-	}
+// sealing is a key of refresh tokens in its use.
+func sealing(k *token.Key) cipher.AEAD {
 	block, err := aes.NewCipher(k.Material)
 	if err != nil {
 		panic(fmt.Sprintf("tokens: key %s: %v", k.ID, err)) // only for impossible lengths
@@ -59,12 +56,7 @@ func (r *refreshKey) with(poolID string, k *token.Key) *refreshKey {
 	if err != nil {
 		panic(fmt.Sprintf("tokens: key %s: %v", k.ID, err))
 	}
-	if k.State == token.Current {
-		r.current = aead
-	} else {
-		r.others = append(r.others, aead)
-	}
-	return r
+	return aead
 }
 
 // bound is what is authenticated with the contents.

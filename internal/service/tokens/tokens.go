@@ -3,15 +3,14 @@
 //
 // A sign-in writes its family in its own transaction (Begin) and hands out tokens after the commit (Sign), so that no
 // token is out whose family is not on the disk. Whether a family is revoked is read by the operation, in the
-// transaction of what it does; nothing of that is kept here. Keys are kept: what an id stands for never changes.
+// transaction of what it does; nothing of that is kept here. Keys are kept for a moment: what an id stands for never
+// changes, but an operator may take a key back.
 package tokens
 
 import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,14 +32,19 @@ type Tokens struct {
 	Clock  clock.Clock // the domain's
 	// Base is the address before the pool's id in issuers, without a slash at its end, or AWS.
 	Base string
+	// MaxAge is how long keys that were read serve before they are read again; 0: until they are forgotten, which is right
+	// when this process is the only one that changes them.
+	MaxAge time.Duration
+	Real   clock.Clock // tells that age; nil where MaxAge is 0
 	// Generate makes a signing key; nil: jose.Generate. Tests put prepared keys here.
 	Generate func(id string) (*jose.Key, error)
 
-	making sync.Mutex // one maker of keys at a time
-	mu     sync.RWMutex
-	headed map[string]*verifier // by the header of tokens
-	rings  map[string]*ring     // by pool id
-	proven proven
+	making  sync.Mutex // one maker of keys at a time
+	mu      sync.RWMutex
+	headed  map[string]heldVerifier // by the header of tokens
+	rings   map[string]*ring        // by pool id
+	forgets uint64                  // how often keys were forgotten: what was read before is not kept after
+	proven  proven
 }
 
 // AWS as Base gives issuers the addresses of the real service, so that verifiers with fixed issuers accept them.
@@ -152,7 +156,7 @@ type Set struct {
 // Signer signs the tokens of a pool with the keys that it has now. It touches nothing outside of itself, so that nothing can
 // come between a commit and its answer.
 type Signer struct {
-	ring   *ring
+	keys   *present
 	chance *chance.Source
 }
 
@@ -162,26 +166,26 @@ func (t *Tokens) Signer(ctx context.Context, poolID string) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{r, t.Chance}, nil
+	return &Signer{r.at(t.Clock.Now()), t.Chance}, nil
 }
 
 // Sign makes the tokens of a family that is committed. Signatures take their time: they do not belong into a transaction.
 func (s *Signer) Sign(f *token.Facts) (*Set, error) {
-	access, err := s.ring.access.Sign(f.Access().Append(nil))
+	access, err := s.keys.access.Sign(f.Access().Append(nil))
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.ring.id.Sign(f.ID().Append(nil))
+	id, err := s.keys.id.Sign(f.ID().Append(nil))
 	if err != nil {
 		return nil, err
 	}
 	return &Set{Access: secret.New(access), ID: secret.New(id), ExpiresIn: f.Client.AccessSeconds(),
-		Refresh: s.ring.refresh.seal(s.chance, Refresh{Sub: f.Family.Sub, Family: f.Family.ID, ClientID: f.Family.ClientID, Generation: f.Family.Generation})}, nil
+		Refresh: s.keys.refresh.seal(s.chance, Refresh{Sub: f.Family.Sub, Family: f.Family.ID, ClientID: f.Family.ClientID, Generation: f.Family.Generation})}, nil
 }
 
 // SignMachine makes the token of a client that calls on its own behalf.
 func (s *Signer) SignMachine(m *token.Machine) (secret.Text, error) {
-	text, err := s.ring.access.Sign(m.Access().Append(nil))
+	text, err := s.keys.access.Sign(m.Access().Append(nil))
 	if err != nil {
 		return secret.Text{}, err
 	}
@@ -195,7 +199,7 @@ func (t *Tokens) OpenRefresh(ctx context.Context, poolID string, text secret.Tex
 	if err != nil {
 		return Refresh{}, err
 	}
-	return r.refresh.open(text)
+	return r.at(t.Clock.Now()).refresh.open(text)
 }
 
 // issueTries is how often Issue starts again because pool or client changed meanwhile.
@@ -277,184 +281,6 @@ func mayHave(r *user.Record) error {
 		return fault.PasswordResetRequired()
 	case r.Status == user.ForceChangePassword:
 		return fault.NewPasswordFirst()
-	}
-	return nil
-}
-
-// verifier is the public half of a key, with what its tokens are of.
-type verifier struct {
-	poolID string
-	use    token.Use
-	key    *jose.Public
-}
-
-// maxKept bounds the number of keys in memory, and of pools whose keys are.
-const maxKept = 10_000
-
-// verifier finds the key that a token names. Tokens of one key have one header, so that most are found by it.
-func (t *Tokens) verifier(ctx context.Context, parts jose.Token) (*verifier, error) {
-	t.mu.RLock()
-	v := t.headed[parts.Header]
-	t.mu.RUnlock()
-	if v != nil {
-		return v, nil
-	}
-	id, err := parts.KeyID()
-	if err != nil {
-		return nil, err
-	}
-	var stored *token.Key
-	err = t.Store.View(ctx, func(v store.View) (err error) {
-		stored, err = v.SigningKeys().Get(id)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if stored.Use == token.ForRefresh {
-		return nil, store.ErrNotFound
-	}
-	key, err := jose.Parse(stored.ID, stored.Material)
-	if err != nil {
-		return nil, err
-	}
-	v = &verifier{stored.PoolID, stored.Use, key.Public()}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.headed == nil || len(t.headed) >= maxKept {
-		t.headed = make(map[string]*verifier)
-	}
-	t.headed[strings.Clone(parts.Header)] = v
-	return v, nil
-}
-
-// ring is the present keys of a pool.
-type ring struct {
-	poolCreated time.Time // a pool that was made again has others
-	since       time.Time // when the youngest of the keys was made
-	id, access  *jose.Key
-	refresh     *refreshKey
-	public      []byte // the JWK set of all keys of the pool
-}
-
-// ring returns the keys of a pool, and makes them when it has none yet. It is store.ErrNotFound for a pool that is not
-// there.
-func (t *Tokens) ring(ctx context.Context, poolID string) (*ring, error) {
-	for range issueTries {
-		p, keys, r, err := t.look(ctx, poolID)
-		if err != nil || r != nil {
-			return r, err
-		}
-		if err := t.make(ctx, p, keys); err != nil && !errors.Is(err, store.ErrStale) {
-			return nil, err
-		}
-	}
-	return nil, fmt.Errorf("make the keys of pool %s: %w", poolID, store.ErrStale)
-}
-
-// look returns the ring of a pool, or, when it has none, the pool with those keys that it has.
-func (t *Tokens) look(ctx context.Context, poolID string) (p *pool.Pool, keys []*token.Key, r *ring, err error) {
-	err = t.Store.View(ctx, func(v store.View) (err error) {
-		keys = nil
-		if p, err = v.Pools().Get(poolID); err != nil {
-			return err
-		}
-		t.mu.RLock()
-		r = t.rings[poolID]
-		t.mu.RUnlock()
-		if r != nil && r.poolCreated.Equal(p.Created) {
-			return nil
-		}
-		r = nil
-		keys, err = v.SigningKeys().List(poolID)
-		return err
-	})
-	if err != nil || r != nil {
-		return p, nil, r, err
-	}
-	if r, err = newRing(p, keys); err != nil || r == nil {
-		return p, keys, nil, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.rings == nil || len(t.rings) >= maxKept {
-		t.rings = make(map[string]*ring)
-	}
-	t.rings[poolID] = r
-	return p, keys, r, nil
-}
-
-// newRing puts the keys of a pool in their places; nil when one is missing.
-func newRing(p *pool.Pool, keys []*token.Key) (*ring, error) {
-	r := &ring{poolCreated: p.Created}
-	var public []*jose.Public
-	for _, k := range keys {
-		if k.Created.After(r.since) {
-			r.since = k.Created
-		}
-		if k.Use == token.ForRefresh {
-			r.refresh = r.refresh.with(p.ID, k)
-			continue
-		}
-		key, err := jose.Parse(k.ID, k.Material)
-		if err != nil {
-			return nil, err
-		}
-		public = append(public, key.Public())
-		switch {
-		case k.State == token.Current && k.Use == token.ForID:
-			r.id = key
-		case k.State == token.Current && k.Use == token.ForAccess:
-			r.access = key
-		}
-	}
-	if r.id == nil || r.access == nil || r.refresh == nil || r.refresh.current == nil {
-		return nil, nil
-	}
-	r.public = jose.AppendSet(nil, public...)
-	return r, nil
-}
-
-// make makes the keys that a pool lacks. Another node may do the same now: the first ones stay.
-func (t *Tokens) make(ctx context.Context, p *pool.Pool, have []*token.Key) error {
-	t.making.Lock()
-	defer t.making.Unlock()
-	now := t.Clock.Now()
-	var fresh []*token.Key
-	for _, use := range []token.Use{token.ForID, token.ForAccess, token.ForRefresh} {
-		missing := true
-		for _, k := range have {
-			missing = missing && (k.Use != use || k.State != token.Current)
-		}
-		if !missing {
-			continue
-		}
-		k := &token.Key{PoolID: p.ID, ID: jose.KeyID([32]byte(t.Chance.Bytes(32))), Use: use, State: token.Current, Created: now, Changed: now}
-		if use == token.ForRefresh {
-			k.Material = t.Chance.Bytes(32)
-		} else {
-			generate := t.Generate
-			if generate == nil {
-				generate = jose.Generate
-			}
-			key, err := generate(k.ID)
-			if err != nil {
-				return err
-			}
-			k.Material = key.Marshal()
-		}
-		fresh = append(fresh, k)
-	}
-	err := t.Store.Update(ctx, store.Scope{Pool: p}, func(tx store.Tx) error {
-		for _, k := range fresh {
-			if err := tx.SigningKeys().Add(k); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("store the keys of pool %s: %w", p.ID, err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/tokens"
+	"github.com/poolhouse/poolhouse/internal/testing/pgtest"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
@@ -59,10 +61,28 @@ const poolID = "us-east-1_AbCdEf123"
 
 func open(t *testing.T) *world {
 	t.Helper()
+	return openOn(t, sqlstore.Options{Path: filepath.Join(t.TempDir(), "poolhouse.db"), Ephemeral: true})
+}
+
+// onBoth runs a test on both databases.
+func onBoth(t *testing.T, fn func(w *world)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		fn(open(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		fn(openOn(t, sqlstore.Options{DSN: pgtest.Database(t)}))
+	})
+}
+
+func openOn(t *testing.T, o sqlstore.Options) *world {
+	t.Helper()
 	kek, err := seal.NewKEK(bytes.Repeat([]byte{7}, 32))
 	want.NoError(t, err)
-	s, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: filepath.Join(t.TempDir(), "poolhouse.db"), Ephemeral: true, Twice: true,
-		Ring: seal.NewRing(kek), Random: chance.System(), Logger: slog.New(slog.DiscardHandler)})
+	o.Twice, o.Ring, o.Random, o.Logger = true, seal.NewRing(kek), chance.System(), slog.New(slog.DiscardHandler)
+	s, err := sqlstore.Open(t.Context(), o)
 	want.NoError(t, err)
 	t.Cleanup(func() { want.NoError(t, s.Close()) })
 	w := &world{T: t, store: s, clock: clock.NewFake(noon)}
@@ -86,10 +106,9 @@ func (w *world) fill(create func(tx store.Tx, p *pool.Pool) error) {
 
 // node is one more server on the store.
 func (w *world) node() *tokens.Tokens {
-	made := 0
+	var made atomic.Int64
 	return &tokens.Tokens{Store: w.store, Chance: chance.System(), Clock: w.clock, Base: "https://id.example.com", Generate: func(id string) (*jose.Key, error) {
-		made++
-		return jose.Parse(id, prepared()[made%2])
+		return jose.Parse(id, prepared()[made.Add(1)%2])
 	}}
 }
 

@@ -141,7 +141,7 @@ func testPoolDelete(w *world) {
 				tx.Tallies().Put(id, u.Sub, verify.ResendCode, spent),
 				tx.Tallies().Put(id, "nobody", verify.ResendCode, spent),
 				tx.Families().Create(family(id, u.Sub, "family")),
-				tx.SigningKeys().Add(signingKey(id, "key-"+id, token.ForAccess)),
+				second(tx.SigningKeys().Add(signingKey(id, "key-"+id, token.ForAccess))),
 				tx.Outbox().Add(message("out-"+id, id, u.Sub, 0)),
 				tx.Inbox().Add(&store.Delivered{ID: "in-" + id, PoolID: id, Medium: notice.Email, At: noon}),
 				tx.Journal().Add(store.Entry{RequestID: "request-" + id, Time: noon, PoolID: id, Sub: u.Sub, Operation: "AdminCreateUser"}),

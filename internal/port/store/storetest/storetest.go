@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"families/purge", testFamiliesPurge},
 		{"steps", testSteps},
 		{"signing keys", testSigningKeys},
+		{"signing keys/age", testSigningKeysAge},
 		{"outbox", testOutbox},
 		{"inbox", testInbox},
 		{"journal", testJournal},

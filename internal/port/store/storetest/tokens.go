@@ -16,9 +16,9 @@ func family(poolID, sub, id string) *token.Family {
 		Scopes: []string{token.AdminScope}, AuthTime: noon, Created: noon, Expires: after(3600)}
 }
 
-// signingKey makes a current key.
+// signingKey makes the first key of a use, which signs since noon.
 func signingKey(poolID, id string, use token.Use) *token.Key {
-	return &token.Key{PoolID: poolID, ID: id, Use: use, State: token.Current, Created: noon, Changed: noon, Material: []byte("key " + id)}
+	return &token.Key{PoolID: poolID, ID: id, Use: use, Ordinal: 1, Created: noon, From: noon, Material: []byte("key " + id)}
 }
 
 func testFamilies(w *world) {
@@ -125,9 +125,13 @@ func testSigningKeys(w *world) {
 	get := func(id string) func(v store.View) (*token.Key, error) {
 		return func(v store.View) (*token.Key, error) { return v.SigningKeys().Get(id) }
 	}
-	add := func(k *token.Key) {
+	add := func(k *token.Key, fits bool) {
 		w.Helper()
-		w.update(func(tx store.Tx) error { return tx.SigningKeys().Add(k) })
+		w.update(func(tx store.Tx) error {
+			added, err := tx.SigningKeys().Add(k)
+			want.Equal(w, added, fits)
+			return err
+		})
 	}
 	list := func(poolID string) (keys []*token.Key) {
 		w.Helper()
@@ -138,32 +142,119 @@ func testSigningKeys(w *world) {
 	absent(w, get("k1"))
 	absent(w, get("no \x00 text"))
 	want.Equal(w, len(list(p.ID)), 0)
-	access, id, former := signingKey(p.ID, "k1", token.ForAccess), signingKey(p.ID, "k2", token.ForID), signingKey(p.ID, "k0", token.ForAccess)
-	former.State, former.Changed, former.Created = token.Former, after(1), after(-1)
+	access, id, next := signingKey(p.ID, "k1", token.ForAccess), signingKey(p.ID, "k2", token.ForID), signingKey(p.ID, "k0", token.ForAccess)
+	next.Ordinal, next.Created, next.From = 2, after(1), after(5)
 	foreign := signingKey(q.ID, "k4", token.ForAccess)
-	for _, k := range []*token.Key{access, id, former, foreign} {
-		add(k)
+	for _, k := range []*token.Key{next, access, id, foreign} {
+		add(k, true)
 		got, err := read(w, get(k.ID))
 		want.NoError(w, err)
 		equal(w, got, k)
 	}
-	// There is one current key of a use, and an id is one key's.
-	add(signingKey(p.ID, "k5", token.ForAccess))
+	// There is one key of a use and an ordinal, and an id is one key's.
+	add(signingKey(p.ID, "k5", token.ForAccess), false)
 	absent(w, get("k5"))
-	add(signingKey(q.ID, "k2", token.ForID))
-	equal(w, list(p.ID), []*token.Key{former, access, id})
+	add(signingKey(q.ID, "k2", token.ForID), false)
+	equal(w, list(p.ID), []*token.Key{access, id, next})
 	equal(w, list(q.ID), []*token.Key{foreign})
-	w.refused(store.ErrNotFound, func(tx store.Tx) error { return tx.SigningKeys().Add(signingKey("eu-west-1_None", "k9", token.ForID)) })
+	w.refused(store.ErrNotFound, func(tx store.Tx) error {
+		_, err := tx.SigningKeys().Add(signingKey("eu-west-1_None", "k9", token.ForID))
+		return err
+	})
+
+	// A key may begin earlier, not later, and in its own pool alone.
+	start := func(poolID string, seconds int) {
+		w.Helper()
+		w.update(func(tx store.Tx) error { return tx.SigningKeys().Start(poolID, "k0", after(seconds)) })
+	}
+	start(p.ID, 9)
+	start(q.ID, 0)
+	equal(w, list(p.ID), []*token.Key{access, id, next})
+	start(p.ID, 3)
+	next.From = after(3)
+	equal(w, list(p.ID), []*token.Key{access, id, next})
+
+	remove := func(poolID, id string) {
+		w.Helper()
+		w.update(func(tx store.Tx) error { return tx.SigningKeys().Remove(poolID, id) })
+	}
+	remove(q.ID, "k2")
+	remove(p.ID, "k9")
+	equal(w, list(p.ID), []*token.Key{access, id, next})
+	remove(p.ID, "k2")
+	equal(w, list(p.ID), []*token.Key{access, next})
 }
 
-// testOneKey lets several transactions make the first key of a pool: one key is current, and all see it.
+func testSigningKeysAge(w *world) {
+	p, q := w.newPool("eu-west-1_A", nil), w.newPool("eu-west-1_B", nil)
+	at := func(poolID, id string, use token.Use, ordinal, created, from int) *token.Key {
+		k := signingKey(poolID, id, use)
+		k.Ordinal, k.Created, k.From = ordinal, after(created), after(from)
+		return k
+	}
+	w.update(func(tx store.Tx) error {
+		for _, k := range []*token.Key{
+			at(p.ID, "a1", token.ForAccess, 1, 0, 0), at(p.ID, "a2", token.ForAccess, 2, 5, 10), at(p.ID, "a3", token.ForAccess, 3, 15, 20),
+			at(p.ID, "i1", token.ForID, 1, 0, 0), at(p.ID, "i2", token.ForID, 2, 0, 0),
+			at(p.ID, "r1", token.ForRefresh, 1, 0, 0), at(p.ID, "r2", token.ForRefresh, 2, 1, 1),
+			at(q.ID, "q1", token.ForAccess, 1, 7, 7), at(q.ID, "qr", token.ForRefresh, 1, 50, 50),
+		} {
+			if _, err := tx.SigningKeys().Add(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	older := func(seconds, limit int) []string {
+		w.Helper()
+		pools, err := read(w, func(v store.View) ([]string, error) { return v.SigningKeys().Older(after(seconds), limit) })
+		want.NoError(w, err)
+		return pools
+	}
+	equal(w, older(7, 9), nil)
+	equal(w, older(8, 9), []string{q.ID})
+	equal(w, older(16, 9), []string{p.ID, q.ID})
+	equal(w, older(16, 1), []string{p.ID})
+
+	purge := func(seconds, limit int) (n int, left string) {
+		w.Helper()
+		w.update(func(tx store.Tx) (err error) {
+			n, err = tx.SigningKeys().Purge(after(seconds), limit)
+			return err
+		})
+		for _, poolID := range []string{p.ID, q.ID} {
+			keys, err := read(w, func(v store.View) ([]*token.Key, error) { return v.SigningKeys().List(poolID) })
+			want.NoError(w, err)
+			for _, k := range keys {
+				left += k.ID + " "
+			}
+		}
+		return n, left
+	}
+	for _, c := range []struct {
+		seconds, limit, n int
+		left              string
+	}{
+		{-1, 9, 0, "a1 i1 r1 i2 r2 a2 a3 q1 qr "},
+		{9, 9, 1, "a1 r1 i2 r2 a2 a3 q1 qr "},
+		{30, 1, 1, "r1 i2 r2 a2 a3 q1 qr "},
+		{30, 9, 1, "r1 i2 r2 a3 q1 qr "},
+		{99, 9, 0, "r1 i2 r2 a3 q1 qr "},
+	} {
+		n, left := purge(c.seconds, c.limit)
+		want.Equal(w, []any{n, left}, []any{c.n, c.left})
+	}
+}
+
+// testOneKey lets several transactions make the first key of a pool: one is stored, and all see it.
 func testOneKey(w *world) {
 	p := w.newPool("eu-west-1_A", nil)
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
 			w.update(func(tx store.Tx) error {
-				return tx.SigningKeys().Add(signingKey(p.ID, fmt.Sprint("k", i), token.ForAccess))
+				_, err := tx.SigningKeys().Add(signingKey(p.ID, fmt.Sprint("k", i), token.ForAccess))
+				return err
 			})
 		})
 	}
