@@ -22,3 +22,10 @@ func TestBoto3People(t *testing.T) {
 	s := dev(t)
 	scenarios(t, s.client(t, python(), "python/people.py"))
 }
+
+// TestBoto3SignIn signs users in with the administrator's operations.
+func TestBoto3SignIn(t *testing.T) {
+	t.Parallel()
+	s := dev(t)
+	scenarios(t, s.client(t, python(), "python/sign_in.py"))
+}

@@ -4,6 +4,9 @@ A scenario is a function marked @scenario. It passes when it returns. The test i
 """
 
 import base64
+import datetime
+import hashlib
+import hmac
 import json
 import os
 import sys
@@ -102,6 +105,21 @@ def other(code):
 def tokens(pool, app, name):
     """The tokens of a user, without a sign-in."""
     return console("tokens", {"pool": pool["Id"], "client": app["ClientId"], "username": name})["AuthenticationResult"]
+
+
+def app_code(secret):
+    """The code that an authenticator app shows. No code works twice, so the next one is waited for, by moving the clock on."""
+    now = datetime.datetime.fromisoformat(console("clock", {"advance": "30s"})["now"].replace("Z", "+00:00"))
+    step = int(now.timestamp() // 30).to_bytes(8, "big")
+    mac = hmac.new(base64.b32decode(secret + "=" * (-len(secret) % 8)), step, hashlib.sha1).digest()
+    at = mac[-1] & 15
+    return "%06d" % ((int.from_bytes(mac[at:at + 4], "big") & 0x7FFFFFFF) % 1000000)
+
+
+def secret_hash(app, name):
+    """What a client with a secret adds to a request about a user."""
+    mac = hmac.new(app["ClientSecret"].encode(), (name + app["ClientId"]).encode(), hashlib.sha256)
+    return base64.b64encode(mac.digest()).decode()
 
 
 def claims(token):
