@@ -7,6 +7,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,9 +66,9 @@ type Row struct {
 	// Disk is how often a second the bare disk makes a change durable, in turns with a changing operation over one connection.
 	Disk      float64 `json:"disk_per_second,omitempty"`
 	DiskRatio float64 `json:"ratio_to_disk,omitempty"`
-	// Verifier is how many verifiers of passwords a second all cores compute, in turns with an operation that computes one.
-	Verifier      float64 `json:"verifiers_per_second,omitempty"`
-	VerifierRatio float64 `json:"ratio_to_verifiers,omitempty"`
+	// Bare is how often a second all cores do the cryptography that the operation cannot do without, in turns with it.
+	Bare      float64 `json:"bare_cryptography_per_second,omitempty"`
+	BareRatio float64 `json:"ratio_to_bare_cryptography,omitempty"`
 }
 
 func (r *Row) latencies(h *histogram) {
@@ -131,11 +132,11 @@ type target struct {
 
 // load is an operation on the target, without its length.
 func (t *target) load(name string, connections int, next *atomic.Uint64) load {
-	body, about := operations[name].body, t.about
+	body, about, call := operations[name].body, t.about, cmp.Or(operations[name].call, name)
 	about.run = strconv.FormatInt(time.Now().UnixNano(), 36)
 	request := func(to []byte, n uint64) []byte {
 		var space [3072]byte
-		return t.maker.Append(to, name, body(space[:0], &about, n*2654435761%uint64(t.users), n))
+		return t.maker.Append(to, call, body(space[:0], &about, n*2654435761%uint64(t.users), n))
 	}
 	return load{address: t.address, connections: connections, request: request, next: next, cpu: cpuOf(t.pid)}
 }
@@ -165,7 +166,7 @@ func measure(ctx context.Context, o *Options, t *target, name string, connection
 	}
 	prepare()
 	var all outcome
-	var rates, ceilings, ratios, disks, diskRatios, verifiers, verifierRatios []float64
+	var rates, ceilings, ratios, disks, diskRatios, bares, bareRatios []float64
 	known := true
 	for range o.Rounds {
 		if op.once {
@@ -184,7 +185,7 @@ func measure(ctx context.Context, o *Options, t *target, name string, connection
 		if top.errors > 0 || top.requests == 0 {
 			return row, fmt.Errorf("the bare handler answered %d requests, %d with an error: %s", top.requests, top.errors, top.first)
 		}
-		got, err := operation.run(ctx)
+		got, err := t.send(ctx, op, operation)
 		if err != nil {
 			return row, err
 		}
@@ -200,9 +201,12 @@ func measure(ctx context.Context, o *Options, t *target, name string, connection
 			}
 			disks, diskRatios = append(disks, rate), append(diskRatios, got.rate()/rate)
 		}
-		if op.verifier {
-			rate := verifierRate(ctx, round)
-			verifiers, verifierRatios = append(verifiers, rate), append(verifierRatios, got.rate()/rate)
+		if op.bare != nil {
+			rate, err := op.bare.rate(ctx, round)
+			if err != nil {
+				return row, err
+			}
+			bares, bareRatios = append(bares, rate), append(bareRatios, got.rate()/rate)
 		}
 		all.requests += got.requests
 		all.errors += got.errors
@@ -218,8 +222,8 @@ func measure(ctx context.Context, o *Options, t *target, name string, connection
 	if disk != nil {
 		row.Disk, row.DiskRatio = median(disks), median(diskRatios)
 	}
-	if op.verifier {
-		row.Verifier, row.VerifierRatio = median(verifiers), median(verifierRatios)
+	if op.bare != nil {
+		row.Bare, row.BareRatio = median(bares), median(bareRatios)
 	}
 	if known {
 		row.CPU = all.cpu / time.Duration(all.requests)
@@ -228,6 +232,14 @@ func measure(ctx context.Context, o *Options, t *target, name string, connection
 		row.Resident = Resident(o.PID)
 	}
 	return row, nil
+}
+
+// send sends the load of an operation.
+func (t *target) send(ctx context.Context, op *operation, l load) (*outcome, error) {
+	if op.follow != nil {
+		return t.pairs(ctx, op, l)
+	}
+	return l.run(ctx)
 }
 
 func median(v []float64) float64 {
@@ -289,17 +301,17 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%d cores, shared by server and generator · fsync %s · %d users · signatures %s\n\n", r.Machine.Cores, disk, r.Users, signatures)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tserver MiB\tceiling req/s\tratio\tratio to disk\tratio to verifier\t\n")
+	fmt.Fprint(t, "operation\tconnections\treq/s\tp50 ms\tp99 ms\terrors\tserver CPU µs\tserver MiB\tceiling req/s\tratio\tratio to disk\tratio to bare cryptography\t\n")
 	for _, row := range r.Rows {
-		ofDisk, ofVerifier := "", ""
+		ofDisk, ofBare := "", ""
 		if row.Disk > 0 {
 			ofDisk = fmt.Sprintf("%.2f", row.DiskRatio)
 		}
-		if row.Verifier > 0 {
-			ofVerifier = fmt.Sprintf("%.2f", row.VerifierRatio)
+		if row.Bare > 0 {
+			ofBare = fmt.Sprintf("%.2f", row.BareRatio)
 		}
 		fmt.Fprintf(t, "%s\t%d\t%.0f\t%s\t%s\t%d\t%s\t%s\t%.0f\t%.2f\t%s\t%s\t\n", row.Operation, row.Connections, row.Rate,
-			millis(row.P50), millis(row.P99), row.Errors, micros(row.CPU), mebibytes(row.Resident), row.Ceiling, row.Ratio, ofDisk, ofVerifier)
+			millis(row.P50), millis(row.P99), row.Errors, micros(row.CPU), mebibytes(row.Resident), row.Ceiling, row.Ratio, ofDisk, ofBare)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []by
 		switch r.URL.Path {
 		case "/_poolhouse/tokens":
 			calls("tokens", body)
-			_, _ = io.WriteString(w, `{"AuthenticationResult":{"AccessToken":"a.b.c"}}`)
+			_, _ = io.WriteString(w, `{"AuthenticationResult":{"AccessToken":"a.b.c","RefreshToken":"r"}}`)
 			return
 		case "/_poolhouse/inbox.json":
 			var messages []map[string]string
@@ -81,6 +82,13 @@ func fakeServer(t *testing.T, key oneKey, calls func(operation string, body []by
 		case "VerifyUserAttribute":
 			if text := string(body); !strings.Contains(text, `"AccessToken":"a.b.c"`) || !strings.Contains(text, `"Code":"123456"`) {
 				t.Errorf("VerifyUserAttribute without token or code: %s", body)
+			}
+			_, _ = io.WriteString(w, `{}`)
+		case "InitiateAuth":
+			_, _ = io.WriteString(w, `{"ChallengeParameters":{"SALT":"1a","SRP_B":"2b","SECRET_BLOCK":"AAAA","USER_ID_FOR_SRP":"bench-000000"}}`)
+		case "RespondToAuthChallenge":
+			if text := string(body); !strings.Contains(text, `"USERNAME":"bench-000000"`) || !strings.Contains(text, `"PASSWORD_CLAIM_SIGNATURE":"`) {
+				t.Errorf("RespondToAuthChallenge without a proof: %s", body)
 			}
 			_, _ = io.WriteString(w, `{}`)
 		case "AdminGetUser":
@@ -137,7 +145,7 @@ func TestRun(t *testing.T) {
 	for _, row := range report.Rows {
 		want.True(t, row.Rate > 0 && row.Ceiling > 0 && row.Ratio > 0 && row.P50 > 0 && row.P99 >= row.P50, "%s has its figures: %+v", row.Operation, row)
 		want.Equal(t, row.Errors > 0, row.Operation == "AdminGetUser")
-		want.Equal(t, row.Verifier > 0 && row.VerifierRatio > 0, row.Operation == "AdminCreateUser" || row.Operation == "SignUp")
+		want.Equal(t, row.Bare > 0 && row.BareRatio > 0, slices.Contains([]string{"AdminCreateUser", "SignUp", "InitiateAuth/refresh", "InitiateAuth/password", "InitiateAuth/SRP"}, row.Operation))
 	}
 	var table bytes.Buffer
 	want.NoError(t, report.Print(&table))

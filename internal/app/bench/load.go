@@ -23,6 +23,8 @@ type load struct {
 	rate        float64                              // requests a second of all connections together; 0: as many as are answered
 	next        *atomic.Uint64                       // the number of the next request, shared by the rounds of an operation
 	cpu         func() (used time.Duration, ok bool) // processor time of the server so far; nil: not known
+	// answered is told of each success that is measured, by several connections at once; reply is good until it returns. Nil: nobody is.
+	answered func(n uint64, took time.Duration, reply []byte)
 }
 
 // An outcome is what a load measured.
@@ -184,6 +186,8 @@ func (l *load) work(c net.Conn, out *outcome, pace pacer, from, until time.Time)
 			if out.first == "" {
 				out.first = fmt.Sprintf("%d %s", status, bytes.TrimSpace(body))
 			}
+		} else if l.answered != nil {
+			l.answered(n, end.Sub(begin), body)
 		}
 	}
 }

@@ -9,13 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/poolhouse/poolhouse/internal/kit/srp"
 )
 
 // people is how many users get tokens at most. Each may use 15 codes in an hour.
@@ -25,7 +22,8 @@ const people = 4000
 // development server gives away.
 func (t *target) ready(ctx context.Context, o *operation) error {
 	if (o.client || o.token) && t.about.client == "" {
-		body, err := call(ctx, t.maker, "CreateUserPoolClient", fmt.Sprintf(`{"UserPoolId":%q,"ClientName":"bench","AccessTokenValidity":24}`, t.about.pool))
+		body, err := call(ctx, t.maker, "CreateUserPoolClient", fmt.Sprintf(`{"UserPoolId":%q,"ClientName":"bench","AccessTokenValidity":24,`+
+			`"ExplicitAuthFlows":["ALLOW_USER_PASSWORD_AUTH","ALLOW_USER_SRP_AUTH","ALLOW_REFRESH_TOKEN_AUTH"]}`, t.about.pool))
 		if err != nil {
 			return err
 		}
@@ -47,33 +45,39 @@ func (t *target) leave(ctx context.Context) error {
 		return nil
 	}
 	_, err := call(ctx, t.maker, "DeleteUserPoolClient", fmt.Sprintf(`{"UserPoolId":%q,"ClientId":%q}`, t.about.pool, t.about.client))
-	t.about.client, t.about.tokens, t.about.codes = "", nil, nil
+	t.about.client, t.about.tokens, t.about.renews, t.about.codes = "", nil, nil, nil
 	return err
 }
 
-// issue makes access tokens for the first users, who get permanent passwords, without which nobody signs in.
+// password is that of users with tokens, a permanent one.
+const password = "Permanent-1"
+
+// issue makes tokens for the first users, who get permanent passwords, without which nobody signs in.
 func (t *target) issue(ctx context.Context) error {
 	n := min(t.users, people)
 	err := t.each(ctx, n, "AdminSetUserPassword", func(to []byte, u uint64) []byte {
-		return append(aboutUser(to, t.about.pool, u), `,"Password":"Permanent-1","Permanent":true}`...)
+		return append(aboutUser(to, t.about.pool, u), `,"Password":"`+password+`","Permanent":true}`...)
 	})
 	if err != nil {
 		return err
 	}
-	tokens := make([]string, n)
+	tokens, renews := make([]string, n), make([]string, n)
 	err = parallel(ctx, n, func(i int) error {
 		body := fmt.Sprintf(`{"pool":%q,"client":%q,"username":%q}`, t.about.pool, t.about.client, userName(uint64(i)))
-		var out struct{ AuthenticationResult struct{ AccessToken string } }
+		var out struct {
+			AuthenticationResult struct{ AccessToken, RefreshToken string }
+		}
 		if err := t.ask(ctx, http.MethodPost, "tokens", body, &out); err != nil {
 			return err
 		}
-		if tokens[i] = out.AuthenticationResult.AccessToken; tokens[i] == "" {
-			return errors.New("the development server gave no access token")
+		tokens[i], renews[i] = out.AuthenticationResult.AccessToken, out.AuthenticationResult.RefreshToken
+		if tokens[i] == "" || renews[i] == "" {
+			return errors.New("the development server gave no tokens")
 		}
 		return nil
 	})
 	if err == nil {
-		t.about.tokens = tokens
+		t.about.tokens, t.about.renews = tokens, renews
 	}
 	return err
 }
@@ -178,23 +182,4 @@ func parallel(ctx context.Context, n int, fn func(i int) error) error {
 	}
 	group.Wait()
 	return context.Cause(ctx)
-}
-
-// verifierRate computes verifiers of passwords on all cores for a time, and nothing else. It returns how many a second.
-func verifierRate(ctx context.Context, duration time.Duration) float64 {
-	var group sync.WaitGroup
-	var made atomic.Uint64
-	begin := time.Now()
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			salt := make([]byte, 16)
-			for first := true; first || ctx.Err() == nil && time.Since(begin) < duration; first = false {
-				srp.Verifier("bench", "bench", "Permanent-1", salt)
-				salt[0]++
-				made.Add(1)
-			}
-		})
-	}
-	group.Wait()
-	return float64(made.Load()) / time.Since(begin).Seconds()
 }

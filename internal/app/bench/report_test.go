@@ -25,8 +25,8 @@ func measured() *Suite {
 		Disk: 1000, DiskRatio: 0.6}
 	get := Row{Operation: "AdminGetUser", Connections: 64, Rate: 8000, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.8, FirstError: "503 <busy>"}
 	verify := Row{Operation: "VerifyUserAttribute", Connections: 64, Rate: 4000, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.4}
-	signUp := Row{Operation: "SignUp", Connections: 64, Rate: 600, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.06, Verifier: 1000,
-		VerifierRatio: 0.6}
+	signUp := Row{Operation: "SignUp", Connections: 64, Rate: 600, P50: ms, P90: ms, P99: ms, P999: ms, Longest: ms, Ceiling: 10000, Ratio: 0.06, Bare: 1000,
+		BareRatio: 0.6}
 	return &Suite{Report: Report{Machine: Machine{Cores: 2, Processor: "P & Q", System: "linux/amd64", Go: "go1.26", Fsync: 150 * time.Microsecond}, Users: 100000,
 		Rows: []Row{update, one, get, verify, signUp}}, Taken: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "1.0", Duration: 6 * time.Second, Rounds: 3, StartCount: 5,
 		Half:   []Paced{{Operation: "AdminGetUser", Connections: 64, Rate: 4000, P50: ms, P99: 2 * ms}},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/poolhouse/poolhouse/internal/app/caller"
 )
@@ -43,6 +44,7 @@ type subject struct {
 	client string   // for sign-up
 	run    string   // a word of this load alone, so that what it makes has names of its own
 	tokens []string // access tokens of some users
+	renews []string // refresh tokens of the same users
 	codes  []string // for the owner of each token: verifies the address
 }
 
@@ -53,8 +55,12 @@ type operation struct {
 	// makes says that each request makes a user: a load must not be one for warming up, nor tell how costs grow with the
 	// number of users.
 	makes bool
-	// verifier says that the server computes the verifier of a password, which takes most of its time.
-	verifier bool
+	// call is the operation of the API, "" when it has the name of the row.
+	call string
+	// bare is the cryptography without which the server cannot answer, nil where it takes little of the time.
+	bare *bare
+	// follow makes from the reply to a request the body of a second one, which completes what was begun. The two count as one.
+	follow func(s *subject, reply []byte) ([]byte, error)
 	// client says that the caller is anybody who knows an app client.
 	client bool
 	// token says that the caller is a user, whose tokens have to be made first.
@@ -66,7 +72,10 @@ type operation struct {
 }
 
 // repeats reports whether the same requests can be sent again and again to the same users.
-func (o *operation) repeats() bool { return !o.makes && !o.once }
+func (o *operation) repeats() bool { return !o.makes && !o.once && o.follow == nil }
+
+// owner is one of the users with tokens.
+func (s *subject) owner(u uint64) uint64 { return u % uint64(len(s.tokens)) }
 
 // operations are all that can be measured.
 var operations = map[string]*operation{
@@ -76,7 +85,7 @@ var operations = map[string]*operation{
 		return append(to, '}')
 	}},
 	"AdminGetUser": {body: func(to []byte, s *subject, u, _ uint64) []byte { return append(aboutUser(to, s.pool, u), '}') }},
-	"AdminCreateUser": {durable: true, makes: true, verifier: true, body: func(to []byte, s *subject, _, n uint64) []byte {
+	"AdminCreateUser": {durable: true, makes: true, bare: aVerifier, body: func(to []byte, s *subject, _, n uint64) []byte {
 		to = appendMember(append(to, '{'), "UserPoolId", s.pool)
 		to = s.appendName(append(to, `,"Username":"`...), n)
 		return append(to, `","TemporaryPassword":"Temporary-1","MessageAction":"SUPPRESS"}`...)
@@ -91,7 +100,7 @@ var operations = map[string]*operation{
 		return append(appendMember(append(to, '{'), "UserPoolId", s.pool), '}')
 	}},
 	// With an address, to which a code goes.
-	"SignUp": {durable: true, client: true, makes: true, verifier: true, body: func(to []byte, s *subject, _, n uint64) []byte {
+	"SignUp": {durable: true, client: true, makes: true, bare: aVerifier, body: func(to []byte, s *subject, _, n uint64) []byte {
 		to = appendMember(append(to, '{'), "ClientId", s.client)
 		to = s.appendName(append(to, `,"Username":"`...), n)
 		to = s.appendName(append(to, `","Password":"Permanent-1","UserAttributes":[{"Name":"email","Value":"`...), n)
@@ -99,7 +108,7 @@ var operations = map[string]*operation{
 	}},
 	// As the administrator's, by the user.
 	"UpdateUserAttributes": {durable: true, token: true, body: func(to []byte, s *subject, u, n uint64) []byte {
-		to = appendMember(append(to, '{'), "AccessToken", s.tokens[u%uint64(len(s.tokens))])
+		to = appendMember(append(to, '{'), "AccessToken", s.tokens[s.owner(u)])
 		return append(appendAttributes(append(to, ','), n), '}')
 	}},
 	"VerifyUserAttribute": {durable: true, token: true, once: true, body: func(to []byte, s *subject, _, n uint64) []byte {
@@ -107,12 +116,40 @@ var operations = map[string]*operation{
 		to = appendMember(append(to, '{'), "AccessToken", s.tokens[i])
 		return append(appendMember(append(to, `,"AttributeName":"email",`...), "Code", s.codes[i]), '}')
 	}},
+	"GetUser": {token: true, body: func(to []byte, s *subject, u, _ uint64) []byte {
+		return append(appendMember(append(to, '{'), "AccessToken", s.tokens[s.owner(u)]), '}')
+	}},
+	"InitiateAuth/refresh": {call: "InitiateAuth", token: true, bare: twoSignatures, body: func(to []byte, s *subject, u, _ uint64) []byte {
+		to = appendMember(append(s.appendFlow(to, "REFRESH_TOKEN_AUTH"), '{'), "REFRESH_TOKEN", s.renews[s.owner(u)])
+		return append(to, `}}`...)
+	}},
+	"InitiateAuth/password": {call: "InitiateAuth", durable: true, token: true, bare: verifierAndSignatures, body: func(to []byte, s *subject, u, _ uint64) []byte {
+		to = appendMember(append(s.appendFlow(to, "USER_PASSWORD_AUTH"), '{'), "USERNAME", userName(s.owner(u)))
+		return append(appendMember(append(to, ','), "PASSWORD", password), `}}`...)
+	}},
+	// InitiateAuth and RespondToAuthChallenge.
+	"InitiateAuth/SRP": {call: "InitiateAuth", durable: true, token: true, bare: exchangeAndSignatures, follow: answerChallenge, body: func(to []byte, s *subject, u, _ uint64) []byte {
+		to = appendMember(append(s.appendFlow(to, "USER_SRP_AUTH"), '{'), "USERNAME", userName(s.owner(u)))
+		return append(appendMember(append(to, ','), "SRP_A", prover().Public), `}}`...)
+	}},
 }
 
 // appendMember adds a member whose value needs no escapes.
 func appendMember(to []byte, name, value string) []byte {
 	to = append(append(append(to, '"'), name...), `":"`...)
 	return append(append(to, value...), '"')
+}
+
+// appendFlow begins the body of a sign-in by a flow.
+func (s *subject) appendFlow(to []byte, flow string) []byte {
+	to = appendMember(append(to, '{'), "ClientId", s.client)
+	return append(appendMember(append(to, ','), "AuthFlow", flow), `,"AuthParameters":`...)
+}
+
+// group is what SRP calls the pool.
+func (s *subject) group() string {
+	_, group, _ := strings.Cut(s.pool, "_")
+	return group
 }
 
 // appendName adds the name of the n-th user that a load makes.
