@@ -58,10 +58,10 @@ fresh: ## regenerate, and fail if anything was stale
 	@test/fresh.sh
 
 # What is measured by `make bench`.
-MEASURED = AdminUpdateUserAttributes,AdminGetUser,ListUsers,AdminCreateUser,SignUp,UpdateUserAttributes,VerifyUserAttribute
+MEASURED = AdminUpdateUserAttributes,AdminGetUser,ListUsers,AdminCreateUser,SignUp,UpdateUserAttributes,VerifyUserAttribute,GetUser,InitiateAuth/refresh,InitiateAuth/password,InitiateAuth/SRP
 
 .PHONY: bench
-bench: build ## measure everything on this machine, 10 minutes, and write docs/reference/performance.md; BENCH=--large adds a million users
+bench: build ## measure everything on this machine, 15 minutes, and write docs/reference/performance.md; BENCH=--large adds a million users
 	@mkdir -p .cache
 	go run ./test/pgrun -durable bash -c 'POOLHOUSE_BENCH_POSTGRES=$$POOLHOUSE_TEST_PG_DSN \
 		./poolhouse bench --operations $(MEASURED) --users 100000 --folder .cache --report docs/reference/performance.md $(BENCH)'

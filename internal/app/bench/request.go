@@ -74,6 +74,9 @@ type operation struct {
 // repeats reports whether the same requests can be sent again and again to the same users.
 func (o *operation) repeats() bool { return !o.makes && !o.once && o.follow == nil }
 
+// grows reports whether costs may grow with the number of users, so far as they can be seen beside the cryptography.
+func (o *operation) grows() bool { return o.repeats() && o.bare == nil }
+
 // owner is one of the users with tokens.
 func (s *subject) owner(u uint64) uint64 { return u % uint64(len(s.tokens)) }
 

@@ -231,7 +231,7 @@ const warmth = 50_000
 
 // warm asks for every user once, or for as many as warmth: a server that has just started reads what it has not seen yet from its file.
 func (r *runner) warm(ctx context.Context, t *target, name string) error {
-	if !operations[name].repeats() {
+	if !operations[name].grows() {
 		return nil
 	}
 	if err := t.ready(ctx, operations[name]); err != nil {
@@ -330,7 +330,7 @@ func (r *runner) growth(ctx context.Context) (err error) {
 	}
 	each := r.Duration / time.Duration(r.Rounds) / 2
 	for _, name := range r.Operations {
-		if !operations[name].repeats() {
+		if !operations[name].grows() {
 			continue
 		}
 		r.say("%s with %v users", name, r.Sizes)
