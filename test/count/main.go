@@ -2,7 +2,7 @@
 // closes with a line such as "1234 passed, 0 failed".
 //
 // It counts every test and subtest that ended. It exits with status 1 if one failed or was skipped, if a package failed to build or
-// died, or if no test ran at all: a test that cannot run where it should is a failure here, not a footnote.
+// died, or if a package with tests ran none: a test that cannot run where it should is a failure here, not a footnote.
 package main
 
 import (
@@ -44,12 +44,13 @@ type tally struct {
 	said           map[unit][]string // output of what has not ended yet
 	started        map[string][]unit // by package: tests that run
 	tests          map[string]int    // by package: tests that passed
+	ran            map[string]bool   // by package: a test began
 	broken         []string          // names of what failed, in order
 }
 
 // count copies what matters from in to out and reports whether all went well. The error is one of reading or writing.
 func count(in io.Reader, out io.Writer) (bool, error) {
-	t := &tally{said: map[unit][]string{}, started: map[string][]unit{}, tests: map[string]int{}}
+	t := &tally{said: map[unit][]string{}, started: map[string][]unit{}, tests: map[string]int{}, ran: map[string]bool{}}
 	w := bufio.NewWriter(out)
 	r := bufio.NewReader(in)
 	for {
@@ -84,6 +85,7 @@ func (t *tally) see(e event, w io.Writer) {
 	case "output":
 		t.said[u] = append(t.said[u], e.Output)
 	case "run":
+		t.ran[u.pkg] = true
 		t.started[u.pkg] = append(t.started[u.pkg], u)
 	case "pass", "fail", "skip":
 		if e.Test == "" {
@@ -116,6 +118,9 @@ func (t *tally) packageEnds(e event, w io.Writer) {
 	switch e.Action {
 	case "pass":
 		fmt.Fprintf(w, "ok    %s  %.1fs  %d tests\n", e.Package, e.Elapsed, t.tests[e.Package])
+		if !t.ran[e.Package] {
+			t.fail(e.Package + " (no test ran)")
+		}
 	case "fail":
 		for _, s := range t.started[e.Package] {
 			t.fail(s.pkg + " " + s.test + " (did not end)")
@@ -129,6 +134,8 @@ func (t *tally) packageEnds(e event, w io.Writer) {
 	}
 	delete(t.said, u)
 	delete(t.started, e.Package)
+	delete(t.tests, e.Package) // it may come again, with other tests
+	delete(t.ran, e.Package)
 }
 
 func (t *tally) fail(name string) {

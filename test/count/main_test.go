@@ -51,6 +51,24 @@ func TestCount(t *testing.T) {
 			output: "ok    a  0.0s  0 tests\nSkipped, which counts as a failure here:\n  a TestX\n0 passed, 0 failed, 1 skipped\n",
 		},
 		{
+			name: "twice",
+			in: []string{
+				`{"Action":"run","Package":"a","Test":"TestX"}`,
+				`{"Action":"pass","Package":"a","Test":"TestX"}`,
+				`{"Action":"pass","Package":"a","Elapsed":1}`,
+				`{"Action":"run","Package":"a","Test":"TestY"}`,
+				`{"Action":"pass","Package":"a","Test":"TestY"}`,
+				`{"Action":"pass","Package":"a","Elapsed":2}`,
+			},
+			output: "ok    a  1.0s  1 tests\nok    a  2.0s  1 tests\n2 passed, 0 failed\n",
+			ok:     true,
+		},
+		{
+			name:   "none_of_its_tests",
+			in:     []string{`{"Action":"pass","Package":"a","Elapsed":0}`},
+			output: "ok    a  0.0s  0 tests\nFailed:\n  a (no test ran)\n0 passed, 1 failed\n",
+		},
+		{
 			name:   "no_test",
 			in:     []string{`{"Action":"skip","Package":"a"}`},
 			output: "No test ran.\n0 passed, 0 failed\n",

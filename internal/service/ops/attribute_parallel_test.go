@@ -25,12 +25,14 @@ import (
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
-// openOwn opens a store for one test, with faults injected where fn says so.
+// openOwn opens a store for one test. It waits for a busy machine: what it does with a database that is slow or away is a test of
+// the store.
 func openOwn(t *testing.T, o sqlstore.Options) *sqlstore.Store {
 	t.Helper()
 	kek, err := seal.NewKEK([]byte("0123456789abcdef0123456789abcdef"))
 	want.NoError(t, err)
 	o.Ring, o.Random, o.Logger, o.Now = seal.NewRing(kek), chance.System(), slog.New(slog.DiscardHandler), clock.System().Now
+	o.Timeout, o.Hold = time.Minute, time.Minute
 	o.Sleep = func(ctx context.Context, d time.Duration) {
 		select {
 		case <-ctx.Done():

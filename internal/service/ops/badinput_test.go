@@ -15,10 +15,10 @@ import (
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
-// TestBadInput walks every built operation with every member, at every depth, missing, null, too long, too short, of a
+// TestWalkBadInput walks every built operation with every member, at every depth, missing, null, too long, too short, of a
 // wrong type, and against its pattern or enumeration. Each answer is compared with what a slow and plain
 // reading of the contract says; nothing may change, and nothing may be the server's fault.
-func TestBadInput(t *testing.T) {
+func TestWalkBadInput(t *testing.T) {
 	t.Parallel()
 	onBoth(t, vectorPool, func(w *world) {
 		u := w.addUser("u", vectorUser)

@@ -507,58 +507,76 @@ func each(t *testing.T, database string, fn func(t *testing.T, m model, o sqlsto
 
 // eyes see the committed rows of a database.
 type eyes struct {
-	db     *sql.DB
-	tables map[string]*sql.Stmt // the query for all rows of each
+	db  *sql.DB
+	all *sql.Stmt // every row of every table as text, and of users the sub and the name
 }
 
 func openEyes(t *testing.T, o sqlstore.Options) *eyes {
 	t.Helper()
 	driver, source := "pgx", o.DSN
-	names := `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`
+	columns := `SELECT table_name, column_name, CASE data_type WHEN 'bytea' THEN 'blob' ELSE '' END FROM information_schema.columns
+		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' ORDER BY table_name, ordinal_position`
+	literals := map[string]string{"": `quote_nullable(%s::text)`, "blob": `'X'||quote_nullable(encode(%s, 'hex'))`}
 	if o.Path != "" {
 		driver, source = "sqlite", "file:"+o.Path+"?_pragma=query_only(1)&_pragma=busy_timeout(5000)"
-		names = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose%'`
+		columns = `SELECT t.name, c.name, '' FROM sqlite_master t, pragma_table_info(t.name) c
+			WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE 'goose%' ORDER BY t.name, c.cid`
+		literals = map[string]string{"": `quote(%s)`}
 	}
 	db, err := sql.Open(driver, source)
 	want.NoError(t, err)
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { want.NoError(t, db.Close()) })
-	e := &eyes{db, map[string]*sql.Stmt{}}
-	e.query(t, names, func(_ []string, values []any) { e.tables[fmt.Sprint(values[0])] = nil })
-	for table := range e.tables {
-		e.tables[table], err = db.PrepareContext(t.Context(), `SELECT * FROM `+table)
-		want.NoError(t, err)
+	e := &eyes{db: db}
+	cells, tables := map[string]string{}, []string{}
+	e.query(t, columns, func(v []sql.NullString) {
+		table, column := v[0].String, v[1].String
+		if cells[table] == "" {
+			tables = append(tables, table)
+			cells[table] = `'` + table + `:'`
+		}
+		cells[table] += `||' ` + column + `='||` + fmt.Sprintf(literals[v[2].String], column)
+	})
+	// One query for all of them: there are many tables, most of them empty, and they are read before and after every request.
+	for i, table := range tables {
+		user := `NULL, NULL`
+		if table == "users" {
+			user = `sub, username`
+		}
+		tables[i] = `SELECT ` + cells[table] + `, ` + user + ` FROM ` + table
 	}
+	e.all, err = db.PrepareContext(t.Context(), strings.Join(tables, ` UNION ALL `))
+	want.NoError(t, err)
 	return e
 }
 
-// query runs a query and gives fn each row with the names of its columns.
-func (e *eyes) query(t *testing.T, text string, fn func(columns []string, values []any)) {
+// query runs a query and gives fn the values of each row.
+func (e *eyes) query(t *testing.T, text string, fn func(values []sql.NullString)) {
 	t.Helper()
 	rows, err := e.db.QueryContext(t.Context(), text)
 	want.NoError(t, err)
 	read(t, rows, fn)
 }
 
-func read(t *testing.T, rows *sql.Rows, fn func(columns []string, values []any)) {
+func read(t *testing.T, rows *sql.Rows, fn func(values []sql.NullString)) {
 	t.Helper()
 	defer func() { want.NoError(t, rows.Close()) }()
 	columns, err := rows.Columns()
 	want.NoError(t, err)
+	values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
 	for rows.Next() {
-		values, into := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
 		want.NoError(t, rows.Scan(into...))
-		fn(columns, values)
+		fn(values)
 	}
 	want.NoError(t, rows.Err())
 }
 
 // snapshot is every committed row of a database.
 type snapshot struct {
-	rows  map[string]bool   // as text: `table: column="value" ...`; keys make them different from each other
+	rows  map[string]bool   // as text: `table: column='value' ...`; keys make them different from each other
 	names map[string]string // user names by sub
 }
 
@@ -566,31 +584,21 @@ type snapshot struct {
 func (e *eyes) look(t *testing.T) snapshot {
 	t.Helper()
 	s := snapshot{rows: map[string]bool{}, names: map[string]string{}}
-	for table, all := range e.tables {
-		rows, err := all.QueryContext(t.Context())
-		want.NoError(t, err)
-		read(t, rows, func(columns []string, values []any) {
-			text, cells := table+":", map[string]string{}
-			for i, v := range values {
-				if b, blob := v.([]byte); blob {
-					text += fmt.Sprintf(" %s=x'%x'", columns[i], b)
-					continue
-				}
-				cells[columns[i]] = fmt.Sprint(v)
-				text += fmt.Sprintf(" %s=%q", columns[i], fmt.Sprint(v))
-			}
-			s.rows[text] = true
-			if table == "users" {
-				s.names[cells["sub"]] = cells["username"]
-			}
-		})
-	}
+	rows, err := e.all.QueryContext(t.Context())
+	want.NoError(t, err)
+	read(t, rows, func(values []sql.NullString) {
+		want.True(t, values[0].Valid, "every cell of a row has a text")
+		s.rows[values[0].String] = true
+		if values[1].Valid {
+			s.names[values[1].String] = values[2].String
+		}
+	})
 	want.True(t, len(s.rows) > 0, "the database has rows")
 	return s
 }
 
 var (
-	blobText   = regexp.MustCompile(`x'[0-9a-f]*'`)
+	blobText   = regexp.MustCompile(`X'[0-9A-Fa-f]*'`)
 	poolText   = regexp.MustCompile(`us-east-1_[0-9A-Za-z]{9}`)
 	clientText = regexp.MustCompile(`\b[0-9a-z]{26}\b`)
 	keyText    = regexp.MustCompile(`[0-9A-Za-z+/]{43}=`)
@@ -613,7 +621,7 @@ func (w *world) change(before, after snapshot, request string) []string {
 			if notIn[row] {
 				continue
 			}
-			row = blobText.ReplaceAllString(known.Replace(row), "x''")
+			row = blobText.ReplaceAllString(known.Replace(row), "X''")
 			row = keyText.ReplaceAllString(row, "<key>")
 			row = clientText.ReplaceAllString(poolText.ReplaceAllString(row, "<new pool>"), "<client>")
 			lines = append(lines, sign+" "+uuidText.ReplaceAllString(row, "<uuid>"))
@@ -706,7 +714,7 @@ func (h *house) effect(m model) *effect {
 	for _, state := range e.states {
 		want.Equal(h, withoutMessages(state), withoutMessages(e.states[0]))
 		entries := slices.DeleteFunc(slices.Clone(state), func(line string) bool { return !strings.Contains(line, "journal:") })
-		want.True(h, len(entries) == 1 && strings.HasPrefix(entries[0], `+ journal: request_id="<request>"`), "journal has one line: %q", entries)
+		want.True(h, len(entries) == 1 && strings.HasPrefix(entries[0], `+ journal: request_id='<request>'`), "journal has one line: %q", entries)
 	}
 	want.True(h, len(e.calls) > 0, "%s makes storage calls", m)
 	return e
@@ -772,9 +780,9 @@ func (h *house) again(r *round, e *effect, where string) {
 	}
 }
 
-// TestEveryStorageCall fails every storage call of every operation in turn, by an error. Either all of the change is
+// TestWalkStorageCalls fails every storage call of every operation in turn, by an error. Either all of the change is
 // there or nothing, the answer says which, and the next request finds a server that works.
-func TestEveryStorageCall(t *testing.T) {
+func TestWalkStorageCalls(t *testing.T) {
 	t.Parallel()
 	for _, database := range []string{"sqlite", "postgres"} {
 		var calls, committed atomic.Int64
@@ -820,11 +828,11 @@ func (h *house) attempt(m model, e *effect, where string, fail func(call int) er
 	return false
 }
 
-// TestEveryCrash kills the server, in effect, at every storage call of every operation: it keeps what is in the folder of the
+// TestWalkCrashes kills the server, in effect, at every storage call of every operation: it keeps what is in the folder of the
 // SQLite file at that moment, and opens it with a new store. What was acknowledged must be there, and of the change all
 // or nothing. Then it tears the commits: their part of the log is there in half, short by one byte, or with a sector that
 // holds something else.
-func TestEveryCrash(t *testing.T) {
+func TestWalkCrashes(t *testing.T) {
 	t.Parallel()
 	var calls, opened, torn atomic.Int64
 	each(t, "sqlite", func(t *testing.T, m model, o sqlstore.Options) {
@@ -942,10 +950,10 @@ func tears(t *testing.T, before, after []byte) map[string][]byte {
 	return map[string][]byte{"half": after[:half], "short by a byte": after[:len(after)-1], "with a foreign sector": foreign}
 }
 
-// TestEveryLostConnection ends the connections to PostgreSQL at every storage call of every operation. If the server
+// TestWalkLostConnections ends the connections to PostgreSQL at every storage call of every operation. If the server
 // comes back at once, the request is carried out, and once; if it stays away, all of the change is there or nothing.
 // Every COMMIT is cut off as well, before it arrives and before its answer does: the outcome is found out.
-func TestEveryLostConnection(t *testing.T) {
+func TestWalkLostConnections(t *testing.T) {
 	t.Parallel()
 	var calls, gone, commits atomic.Int64
 	each(t, "postgres", func(t *testing.T, m model, o sqlstore.Options) {
@@ -954,13 +962,9 @@ func TestEveryLostConnection(t *testing.T) {
 		h := newHouse(t, o)
 		h.eyes = openEyes(t, direct)
 		e := h.effect(m)
-		kill := func() {
-			const ours = ` FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'poolhouse'`
-			h.eyes.query(t, `SELECT pg_terminate_backend(pid)`+ours, func([]string, []any) {})
-			for left := true; left; {
-				left = false
-				h.eyes.query(t, `SELECT pid, pg_sleep(0.003)`+ours, func([]string, []any) { left = true })
-			}
+		kill := func() { // and wait until they are gone
+			h.eyes.query(t, `SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'poolhouse'`,
+				func(ended []sql.NullString) { want.Equal(t, ended[0].String, "true") })
 		}
 		for k, stage := range e.calls {
 			h.held(m, e, fmt.Sprintf("connection lost at call %d, %s", k, stage), func(i int) {

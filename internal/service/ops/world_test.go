@@ -79,6 +79,7 @@ func openStores(t *testing.T) map[string]store.Store {
 		}
 		for name, o := range map[string]sqlstore.Options{"sqlite": {Path: folder + "/test.db", Ephemeral: true}, "postgres": {DSN: pgtest.Database(outlive{t})}} {
 			o.Ring, o.Random, o.Logger, o.Now, o.Twice = seal.NewRing(kek), chance.System(), slog.New(slog.DiscardHandler), clock.System().Now, true
+			o.Timeout, o.Hold = time.Minute, time.Minute // on a busy machine, too
 			o.Sleep = func(context.Context, time.Duration) {}
 			s, err := sqlstore.Open(context.WithoutCancel(t.Context()), o)
 			if err != nil {
