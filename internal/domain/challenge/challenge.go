@@ -44,6 +44,8 @@ const (
 	SRPA Name = "SRP_A"
 	// Define is not a challenge either: the pool's DefineAuthChallenge function says what comes next.
 	Define Name = "define"
+	// SignedUp is none either: the user has just proven an address by the code of a sign-up.
+	SignedUp Name = "signed_up"
 )
 
 // Flow is the way in which a sign-in was begun.
@@ -96,6 +98,8 @@ type State struct {
 	History []Result          `json:"h,omitempty"`
 	Private map[string]string `json:"v,omitempty"`
 	Note    *string           `json:"m,omitempty"` // challengeMetadata of the present custom challenge
+	// Kept says that the three above are kept by the server, under the ID.
+	Kept bool `json:"b,omitempty"`
 }
 
 // Code is a code that was sent for a step, as a hash: it is good for this step alone, and for the address it went to.
@@ -185,8 +189,18 @@ func Decode(text string) (*State, error) {
 
 // Pass is the state after its challenge was answered right. Its id and its expiry are for the next step to set.
 func (s *State) Pass() State {
-	next := *s
+	next := s.leave()
 	next.Passed = append(slices.Clone(s.Passed), s.At)
+	if s.Flow == Custom && told(s.At) {
+		next.History = append(next.History, Result{Name: s.At, Right: true})
+	}
+	return next
+}
+
+// leave is the state without what belongs to its challenge alone.
+func (s *State) leave() State {
+	next := *s
+	next.History = slices.Clone(s.History)
 	next.At, next.Choices, next.Exchange, next.Private, next.Note = "", nil, nil, nil, nil
 	next.Code, next.Setup = nil, nil
 	return next
@@ -223,14 +237,15 @@ func Next(s *State, status user.Status, f Factors) Step {
 	return Step{}
 }
 
-// secondFactor is the MFA stage of a sign-in, which some first factors make superfluous.
+// secondFactor is the MFA stage of a sign-in, which some first factors make superfluous. Without a first factor the pool's
+// functions decide alone.
 //
 // Evidence: documented.
 func secondFactor(s *State, f Factors) Step {
 	switch s.First {
-	case EmailOTP, SMSOTP: // possession of the address is proven
+	case "":
 		return Step{}
-	case "": // the pool's functions decide alone
+	case EmailOTP, SMSOTP: // possession of the address is proven
 		return Step{}
 	case WebAuthn:
 		if f.Pool != poolOn && len(f.Enabled) == 0 {

@@ -81,6 +81,9 @@ const (
 	SourceAuthentication   = "CustomMessage_Authentication"
 	SourceBeforeSignIn     = "PreAuthentication_Authentication"
 	SourceSignedIn         = "PostAuthentication_Authentication"
+	SourceDefine           = DefineChallenge + "_Authentication"
+	SourceCreate           = CreateChallenge + "_Authentication"
+	SourceVerify           = VerifyChallenge + "_Authentication"
 	SourceTokens           = "TokenGeneration_Authentication"
 	SourceTokensNewPass    = "TokenGeneration_NewPasswordChallenge"
 	SourceTokensDevice     = "TokenGeneration_AuthenticateDevice"
@@ -96,6 +99,9 @@ const (
 	UserMigration    = "UserMigration"
 	BeforeSignIn     = "PreAuthentication"
 	AfterSignIn      = "PostAuthentication"
+	DefineChallenge  = "DefineAuthChallenge"
+	CreateChallenge  = "CreateAuthChallenge"
+	VerifyChallenge  = "VerifyAuthChallengeResponse"
 )
 
 // MediumOf is how messages to an address attribute travel.

@@ -14,18 +14,22 @@ const (
 	ChangePassword  Budget = "change_password"
 	AskAttribute    Budget = "ask_attribute"
 	VerifyAttribute Budget = "verify_attribute"
-	MailFactor      Budget = "mail_factor" // codes that are sent by e-mail as second factor
+	MailFactor      Budget = "mail_factor"      // codes that are sent by e-mail as second factor
+	AskFirstFactor  Budget = "ask_first_factor" // codes that are sent as first factor
 )
 
 // SecondFactor counts wrong codes of second factors, wherever one is asked for, in the way of SignIn. Neither a new code nor a
 // new sign-in begins anew.
 const SecondFactor Budget = "second_factor"
 
+// FirstFactor counts wrong codes of first factors, in the way of SignIn.
+const FirstFactor Budget = "first_factor"
+
 // SignIn counts wrong passwords, wherever one is asked for. It has no limit in an hour: only its failures count.
 const SignIn Budget = "sign_in"
 
 // Budgets are all that have a limit.
-var Budgets = [...]Budget{ConfirmSignUp, ResendCode, RequestRecovery, ConfirmRecovery, ChangePassword, AskAttribute, VerifyAttribute, MailFactor}
+var Budgets = [...]Budget{ConfirmSignUp, ResendCode, RequestRecovery, ConfirmRecovery, ChangePassword, AskAttribute, VerifyAttribute, MailFactor, AskFirstFactor}
 
 // Window is how long attempts count against a budget, from the first of them.
 const Window = time.Hour
@@ -42,7 +46,7 @@ func (b Budget) Limit() int {
 	switch b {
 	case ConfirmSignUp, VerifyAttribute:
 		return 15
-	case ConfirmRecovery, MailFactor:
+	case ConfirmRecovery, MailFactor, AskFirstFactor:
 		return 20
 	case ResendCode, RequestRecovery, ChangePassword, AskAttribute:
 		return 5

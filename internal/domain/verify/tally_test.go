@@ -15,7 +15,7 @@ func TestLimits(t *testing.T) {
 	for _, b := range Budgets {
 		got[b] = b.Limit()
 	}
-	want.Equal(t, got, map[Budget]int{ConfirmSignUp: 15, ResendCode: 5, RequestRecovery: 5, ConfirmRecovery: 20, ChangePassword: 5, AskAttribute: 5, VerifyAttribute: 15, MailFactor: 20})
+	want.Equal(t, got, map[Budget]int{ConfirmSignUp: 15, ResendCode: 5, RequestRecovery: 5, ConfirmRecovery: 20, ChangePassword: 5, AskAttribute: 5, VerifyAttribute: 15, MailFactor: 20, AskFirstFactor: 20})
 	_, ok := Tally{}.Spend("nonsense", noon)
 	want.True(t, !ok, "a budget that does not exist allows nothing")
 }

@@ -1187,6 +1187,21 @@ func SoftwareTokenUsed() *Error {
 	return &Error{Code: ExpiredCodeException, Message: "Your software token has already been used once."}
 }
 
+// NoCustomFunction answers InvalidUserPoolConfigurationException: Custom auth lambda trigger is not configured for the user pool. (unconfirmed)
+func NoCustomFunction() *Error {
+	return &Error{Code: InvalidUserPoolConfigurationException, Message: "Custom auth lambda trigger is not configured for the user pool."}
+}
+
+// NoSuchChallenge answers InvalidLambdaResponseException: Invalid challenge name (unconfirmed)
+func NoSuchChallenge() *Error {
+	return &Error{Code: InvalidLambdaResponseException, Message: "Invalid challenge name"}
+}
+
+// NotAFirstChoice answers InvalidParameterException: Selected challenge is not available (unconfirmed)
+func NotAFirstChoice() *Error {
+	return &Error{Code: InvalidParameterException, Message: "Selected challenge is not available"}
+}
+
 // NotASecondFactor answers InvalidParameterException: Invalid MFA type selected. (unconfirmed)
 func NotASecondFactor() *Error {
 	return &Error{Code: InvalidParameterException, Message: "Invalid MFA type selected."}
@@ -1535,6 +1550,9 @@ func Catalogue() []Text {
 		{"SoftwareTokenWrong", "CodeMismatchException", "observed", "Invalid code received for user"},
 		{"FactorCodeWrong", "CodeMismatchException", "observed", "Invalid code or auth state for the user."},
 		{"SoftwareTokenUsed", "ExpiredCodeException", "observed", "Your software token has already been used once."},
+		{"NoCustomFunction", "InvalidUserPoolConfigurationException", "unconfirmed", "Custom auth lambda trigger is not configured for the user pool."},
+		{"NoSuchChallenge", "InvalidLambdaResponseException", "unconfirmed", "Invalid challenge name"},
+		{"NotAFirstChoice", "InvalidParameterException", "unconfirmed", "Selected challenge is not available"},
 		{"NotASecondFactor", "InvalidParameterException", "unconfirmed", "Invalid MFA type selected."},
 		{"FactorCodesExceeded", "TooManyRequestsException", "unconfirmed", "Attempt limit exceeded, please try after some time."},
 		{"NoSecondFactor", "MFAMethodNotFoundException", "unconfirmed", "No MFA method is available for the user."},

@@ -125,6 +125,42 @@ func (m *Messages) MachineTokenGeneration(ctx context.Context, c *dispatch.Call,
 	return o, err
 }
 
+// DefineAuthChallenge asks the pool's DefineAuthChallenge function what a custom sign-in goes on to. A pool without the function
+// cannot be signed in to in this way, as one without either of the next two cannot ask a challenge of its own.
+func (m *Messages) DefineAuthChallenge(ctx context.Context, c *dispatch.Call, a notice.Asked, history []notice.Answered) (d notice.Defined, err error) {
+	err = m.need(ctx, c, notice.DefineChallenge, notice.DefineEvent(c.Pool, a, history, caller(c)), func(response json.RawMessage) (err error) {
+		d, err = notice.ParseDefined(response)
+		return err
+	})
+	return d, err
+}
+
+// CreateAuthChallenge asks the pool's CreateAuthChallenge function for the challenge of a name.
+func (m *Messages) CreateAuthChallenge(ctx context.Context, c *dispatch.Call, a notice.Asked, name string, history []notice.Answered) (made notice.Created, err error) {
+	err = m.need(ctx, c, notice.CreateChallenge, notice.CreateEvent(c.Pool, a, name, history, caller(c)), func(response json.RawMessage) (err error) {
+		made, err = notice.ParseCreated(response)
+		return err
+	})
+	return made, err
+}
+
+// VerifyAuthChallenge asks the pool's VerifyAuthChallengeResponse function whether an answer is right.
+func (m *Messages) VerifyAuthChallenge(ctx context.Context, c *dispatch.Call, a notice.Asked, private map[string]string, answer string) (right bool, err error) {
+	err = m.need(ctx, c, notice.VerifyChallenge, notice.VerifyEvent(c.Pool, a, private, answer, caller(c)), func(response json.RawMessage) (err error) {
+		right, err = notice.ParseVerified(response)
+		return err
+	})
+	return right, err
+}
+
+// need is run for a function that the pool must have.
+func (m *Messages) need(ctx context.Context, c *dispatch.Call, name string, e *notice.Event, read func(json.RawMessage) error) error {
+	if c.Pool.Lambda.Function(name) == "" {
+		return fault.NoCustomFunction()
+	}
+	return m.run(ctx, c.Pool, name, e, read)
+}
+
 // custom asks the pool's CustomMessage function for texts.
 func (m *Messages) custom(ctx context.Context, p *pool.Pool, e *notice.Event) (custom notice.Custom, err error) {
 	err = m.run(ctx, p, notice.CustomMessage, e, func(response json.RawMessage) (err error) {

@@ -200,11 +200,16 @@ func (m *MFA) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDe
 // forgive lets a user's codes be tried again after too many were wrong: an administrator, who has taken the factors of the user in
 // hand, is not who guesses.
 func forgive(tx store.Tx, r *user.Record) error {
-	t, err := tx.Tallies().Get(r.PoolID, r.Sub, verify.SecondFactor)
-	if err != nil || t == (verify.Tally{}) {
-		return err
+	for _, b := range [...]verify.Budget{verify.FirstFactor, verify.SecondFactor} {
+		t, err := tx.Tallies().Get(r.PoolID, r.Sub, b)
+		if err == nil && t != (verify.Tally{}) {
+			err = tx.Tallies().Put(r.PoolID, r.Sub, b, verify.Tally{})
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return tx.Tallies().Put(r.PoolID, r.Sub, verify.SecondFactor, verify.Tally{})
+	return nil
 }
 
 // findConfirmed is find for operations that list the exceptions for users who are not confirmed or have to reset their

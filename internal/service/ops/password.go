@@ -75,22 +75,23 @@ func replace(tx store.Tx, c *dispatch.Call, r, changed *user.Record, current *cr
 	return after, rebind(tx, c.Pool.ID, r.Sub)
 }
 
-// rebind forgets failed attempts at a user's password, and at codes for a new one: it was set by somebody who may.
+// rebind forgets failed attempts at a user's password, at codes for a new one, and at codes that take its place: it was set by
+// somebody who may.
 // What was spent of an hour's attempts stays spent.
 func rebind(tx store.Tx, poolID, sub string) error {
-	for _, b := range [...]verify.Budget{verify.SignIn, verify.ConfirmRecovery} {
+	for _, b := range [...]verify.Budget{verify.SignIn, verify.FirstFactor, verify.ConfirmRecovery} {
 		t, err := tx.Tallies().Get(poolID, sub, b)
 		if err != nil {
 			return err
 		}
-		if t == t.Succeed() && (b != verify.SignIn || t.Spent == 0) {
+		if t == t.Succeed() && (b == verify.ConfirmRecovery || t.Spent == 0) {
 			continue // mostly there is nothing to forget, and so nothing to lock
 		}
 		if t, err = tx.Tallies().Take(poolID, sub, b); err != nil {
 			return err
 		}
 		t = t.Succeed()
-		if b == verify.SignIn {
+		if b != verify.ConfirmRecovery {
 			t = verify.Tally{}
 		}
 		if err := tx.Tallies().Put(poolID, sub, b, t); err != nil {

@@ -265,18 +265,28 @@ const (
 // Delivery is where a message to a user who does not exist would go: to the name when it is an address, else to an
 // invented one of the kind that the pool verifies.
 func (d *Decoys) Delivery(c *dispatch.Call, name string) *api.CodeDeliveryDetailsType {
+	attribute := pool.PhoneNumber
+	if contact.LooksLikeEmail(name) || c.Pool.AutoVerifies(pool.Email) && !contact.LooksLikePhone(name) {
+		attribute = pool.Email
+	}
+	return delivery(notice.MediumOf(attribute), attribute, d.destination(c, name, attribute))
+}
+
+// destination is the address that a user who does not exist would have, masked: the name when it is such an address, else an
+// invented one.
+func (d *Decoys) destination(c *dispatch.Call, name, attribute string) string {
 	switch {
-	case contact.LooksLikeEmail(name):
-		return delivery(notice.Email, pool.Email, contact.MaskEmail(name))
-	case contact.LooksLikePhone(name):
-		return delivery(notice.SMS, pool.PhoneNumber, contact.MaskPhone(name))
+	case attribute == pool.Email && contact.LooksLikeEmail(name):
+		return contact.MaskEmail(name)
+	case attribute == pool.PhoneNumber && contact.LooksLikePhone(name):
+		return contact.MaskPhone(name)
 	}
 	x := d.draw("delivery", c.Pool.ID, c.Client.ID, user.Key(c.Pool, user.Names, name))
 	number := binary.BigEndian.Uint64(x)
-	if c.Pool.AutoVerifies(pool.Email) {
+	if attribute == pool.Email {
 		local, domain := localLetters[number%uint64(len(localLetters))], domainLetters[number>>32%uint64(len(domainLetters))]
-		return delivery(notice.Email, pool.Email, contact.MaskEmail(string(local)+"@"+string(domain)))
+		return contact.MaskEmail(string(local) + "@" + string(domain))
 	}
 	// Eleven digits, of which the last four show.
-	return delivery(notice.SMS, pool.PhoneNumber, contact.MaskPhone(fmt.Sprintf("+1000000%04d", number%10_000)))
+	return contact.MaskPhone(fmt.Sprintf("+1000000%04d", number%10_000))
 }

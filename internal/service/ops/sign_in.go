@@ -94,6 +94,10 @@ func (s *SignIns) begin(ctx context.Context, v *visit, name string) (*api.Initia
 		return s.byPassword(ctx, v)
 	case challenge.UserSRP:
 		return s.bySRP(ctx, v)
+	case challenge.Custom:
+		return s.byFunctions(ctx, v)
+	case challenge.Choice:
+		return s.byChoice(ctx, v)
 	}
 	return nil, fault.FlowNotSupported()
 }
@@ -148,6 +152,17 @@ func (v *visit) proveClient() error {
 	return checkSecretHash(v.c, v.given["USERNAME"], &text)
 }
 
+// stands reports whether the visit answers a step, which then is passed once.
+func (v *visit) stands() bool { return v.state.ID != "" }
+
+// told is the ClientMetadata that functions get after a sign-in has begun: what it begins with is for others.
+func (v *visit) told() map[string]string {
+	if v.fresh {
+		return nil
+	}
+	return v.metadata
+}
+
 // guest is whom a name stands for.
 type guest struct {
 	user     *user.Record         // nil: nobody
@@ -163,14 +178,8 @@ func (s *SignIns) find(ctx context.Context, v *visit, byPassword bool) (g *guest
 	name := v.given["USERNAME"]
 	err = s.Store.View(ctx, func(view store.View) error {
 		g = &guest{name: name}
-		if !v.fresh {
-			passed, err := view.Steps().Passed(v.c.Pool.ID, v.state.ID)
-			if err != nil {
-				return err
-			}
-			if passed {
-				return fault.SessionUsed()
-			}
+		if err := recall(view.Steps(), v); err != nil {
+			return err
 		}
 		u, err := lookUp(view.Users(), v.c.Pool, name)
 		if err != nil {
@@ -189,6 +198,31 @@ func (s *SignIns) find(ctx context.Context, v *visit, byPassword bool) (g *guest
 		return err
 	})
 	return g, err
+}
+
+// recall refuses a step that was passed, and completes the state of one that is too long for its session.
+func recall(steps store.StepReader, v *visit) error {
+	if !v.stands() {
+		return nil
+	}
+	passed, err := steps.Passed(v.c.Pool.ID, v.state.ID)
+	if err != nil {
+		return err
+	}
+	if passed {
+		return fault.SessionUsed()
+	}
+	if !v.state.Kept {
+		return nil
+	}
+	kept, err := steps.Kept(v.c.Pool.ID, v.state.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.SessionInvalid().Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return v.state.Recall(kept)
 }
 
 // locked reports whether no password of the user is evaluated now.
@@ -229,11 +263,13 @@ func (s *SignIns) draw() chances {
 
 // proven is what an answer came to, inside of its transaction.
 type proven struct {
-	refused error           // the fault of an answer that is not good; what was counted is committed all the same
-	user    *user.Record    // as the answer left it, saved; nil: as it was
-	names   []string        // what changed of the user, for the journal
-	first   challenge.Name  // the first factor that the answer proves, "" for another answer
-	then    *challenge.Step // what follows, where the answer itself says so
+	refused error          // the fault of an answer that is not good; what was counted is committed all the same
+	user    *user.Record   // as the answer left it, saved; nil: as it was
+	names   []string       // what changed of the user, for the journal
+	first   challenge.Name // the first factor that the answer proves, "" for another answer
+	// confirmed says that the answer confirmed the user.
+	confirmed bool
+	then      *challenge.Step // what follows, where the answer itself says so
 }
 
 // proof evaluates the answer of a visit in the transaction that acts on it. It touches nothing but the store; u is nil for
@@ -245,6 +281,7 @@ type offered struct {
 	state      challenge.State
 	parameters map[string]string
 	messages   []*notice.Message
+	firsts     []challenge.Name // from which the user can choose
 }
 
 // advance evaluates an answer and goes on to what follows.
@@ -254,15 +291,15 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 	if err != nil {
 		return nil, err
 	}
-	hooked := notice.EndsWithFunctions(c.Pool)
 	var now *user.Record
 	var refusal error
 	var next challenge.State
 	var facts *token.Facts
 	var offer *offered
-	var names []string
+	var got proven
+	var asks, hooked bool // functions decide what comes next, or learn of the end
 	err = s.Store.Update(ctx, c.Scope(""), func(tx store.Tx) error {
-		now, refusal, facts, offer = nil, nil, nil, nil
+		now, refusal, facts, offer, asks = nil, nil, nil, nil, false
 		u, err := s.again(tx, v)
 		if err != nil {
 			return err
@@ -270,22 +307,18 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 		if refusal, err = s.unused(tx, v); refusal != nil || err != nil {
 			return err
 		}
-		got, err := prove(tx, u)
-		if err != nil || got.refused != nil {
+		if got, err = prove(tx, u); err != nil || got.refused != nil {
 			refusal = got.refused
 			return err
 		}
-		if !v.fresh {
-			if err := tx.Steps().Pass(c.Pool.ID, v.state.ID, v.state.Expires); err != nil {
-				return stale(err)
-			}
+		if err := s.pass(tx, v); err != nil {
+			return err
 		}
 		if len(got.names) > 0 {
 			if err := tx.Journal().Add(c.Entry(c.Pool.ID, u.Sub, got.names...)); err != nil {
 				return err
 			}
 		}
-		names = got.names
 		now, next = cmp.Or(got.user, u), v.state.Pass()
 		next.First = cmp.Or(got.first, next.First)
 		f, err := s.factors(tx, c, now)
@@ -296,9 +329,13 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 		if got.then != nil {
 			step = *got.then
 		}
+		hooked = notice.EndsWithFunctions(c.Pool) || got.confirmed && c.Pool.Lambda.Function(notice.PostConfirmation) != ""
 		switch {
 		case step.Stuck:
 			refusal = noSecondFactor(c)
+			return nil
+		case step.Name == challenge.Define:
+			asks = true
 			return nil
 		case !step.Done():
 			offer, refusal, err = s.offer(tx, v, now, next, step, d)
@@ -309,7 +346,7 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 		case hooked:
 			return nil
 		}
-		if facts, err = s.write(tx, v, now, d.tokens); err != nil || len(names) > 0 {
+		if facts, err = s.write(tx, v, now, d.tokens); err != nil || len(got.names) > 0 {
 			return err
 		}
 		return tx.Journal().Add(c.Entry(c.Pool.ID, now.Sub))
@@ -317,16 +354,44 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 	if err = cmp.Or(err, refusal); err != nil {
 		return nil, err
 	}
-	switch {
-	case offer != nil:
-		if err := s.Messages.Flush(ctx, c, c.Pool, now, offer.messages...); err != nil {
+	if got.confirmed {
+		if err := s.Messages.PostConfirmation(ctx, c, c.Pool, now, notice.SourceConfirmedSignUp, v.told()); err != nil {
 			return nil, err
 		}
-		return s.show(c, offer)
+	}
+	changed := len(got.names) > 0
+	switch {
+	case offer != nil:
+		return s.hand(ctx, c, now, offer)
+	case asks:
+		return s.define(ctx, v, &guest{user: now, name: v.state.Username}, next, d, changed)
 	case hooked:
-		return s.end(ctx, v, now, &next, signer, d, len(names) > 0)
+		return s.end(ctx, v, now, &next, signer, d, changed)
 	}
 	return issue(signer, facts)
+}
+
+// pass marks the step of a visit as passed, if it has one.
+func (s *SignIns) pass(tx store.Tx, v *visit) error {
+	if !v.stands() {
+		return nil
+	}
+	return stale(tx.Steps().Pass(v.c.Pool.ID, v.state.ID, v.state.Expires))
+}
+
+// hand sends what belongs to a challenge and hands the challenge to the client. Before anything is proven, the time that sending
+// takes must not tell who exists.
+func (s *SignIns) hand(ctx context.Context, c *dispatch.Call, u *user.Record, o *offered) (*api.InitiateAuthOutput, error) {
+	send := s.Messages.Flush
+	if o.state.First == "" {
+		send = func(ctx context.Context, c *dispatch.Call, _ *pool.Pool, u *user.Record, msgs ...*notice.Message) error {
+			return tell(ctx, s.Messages, c, u, msgs...)
+		}
+	}
+	if err := send(ctx, c, c.Pool, u, o.messages...); err != nil {
+		return nil, err
+	}
+	return s.show(c, o)
 }
 
 // stale turns a step that somebody else has passed meanwhile into another run, which sees that.
@@ -346,7 +411,7 @@ func (s *SignIns) again(tx store.Tx, v *visit) (*user.Record, error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, missing(v.c).Because(err)
 	}
-	if err == nil && !u.Enabled && v.state.First != "" {
+	if err == nil && !u.Enabled && (v.state.First != "" || !hidden(v.c)) {
 		return nil, fault.UserDisabled() // who has proven a first factor may know
 	}
 	return u, err
@@ -362,7 +427,7 @@ func missing(c *dispatch.Call) *fault.Error {
 
 // unused refuses a step that was passed before.
 func (s *SignIns) unused(tx store.Tx, v *visit) (refused, err error) {
-	if v.fresh {
+	if !v.stands() {
 		return nil, nil
 	}
 	passed, err := tx.Steps().Passed(v.c.Pool.ID, v.state.ID)
@@ -391,11 +456,7 @@ func (s *SignIns) write(tx store.Tx, v *visit, u *user.Record, d tokens.Draw) (*
 //
 // Evidence: the order of the two functions is unconfirmed.
 func (s *SignIns) end(ctx context.Context, v *visit, u *user.Record, state *challenge.State, signer *tokens.Signer, d chances, changed bool) (*api.InitiateAuthOutput, error) {
-	c := v.c
-	var metadata map[string]string
-	if !v.fresh {
-		metadata = v.metadata // what a sign-in begins with is for other functions
-	}
+	c, metadata := v.c, v.told()
 	if err := s.Messages.PostAuthentication(ctx, c, u, metadata); err != nil {
 		return nil, err
 	}
@@ -414,6 +475,9 @@ func (s *SignIns) end(ctx context.Context, v *visit, u *user.Record, state *chal
 		}
 		if !now.Enabled {
 			return fault.UserDisabled()
+		}
+		if err := unproven(state, now); err != nil {
+			return err
 		}
 		if facts, err = s.write(tx, v, now, d.tokens); err != nil {
 			return err
@@ -453,27 +517,31 @@ func result(set *tokens.Set, refresh bool) *api.AuthenticationResultType {
 // sessionSignIn is what sessions of sign-ins are sealed for.
 const sessionSignIn = "session of a sign-in"
 
-func (s *SignIns) sessionToken(c *dispatch.Call) page.Token {
+func sessionToken(c *dispatch.Call) page.Token {
 	return page.Token{Operation: sessionSignIn, Scope: c.Pool.ID, Inputs: page.Hash(c.Client.ID)}
 }
 
 // seal writes the session of a step.
 func (s *SignIns) seal(c *dispatch.Call, state *challenge.State) (string, error) {
+	return sealStep(s.Sessions, c, state)
+}
+
+func sealStep(sessions *page.Sealer, c *dispatch.Call, state *challenge.State) (string, error) {
 	text, err := state.Encode()
 	if err != nil {
 		return "", err
 	}
-	t := s.sessionToken(c)
+	t := sessionToken(c)
 	if state.At == challenge.MFASetup {
 		t, text = setupToken, c.Pool.ID+" "+c.Client.ID+" "+text
 	}
 	t.After, t.Issued = text, c.Now
-	return s.Sessions.Seal(t), nil
+	return sessions.Seal(t), nil
 }
 
 // unseal reads a session. Its faults are those of a session that is of somebody else, altered, or too old.
 func (s *SignIns) unseal(c *dispatch.Call, text string) (challenge.State, error) {
-	plain, err := s.Sessions.Open(text, s.sessionToken(c), c.Now, sessionAges)
+	plain, err := s.Sessions.Open(text, sessionToken(c), c.Now, sessionAges)
 	if err != nil {
 		poolID, clientID, setup, ok := openSetup(s.Sessions, text, c.Now)
 		if ok && poolID == c.Pool.ID && clientID == c.Client.ID {
@@ -507,7 +575,7 @@ func (s *SignIns) show(c *dispatch.Call, o *offered) (*api.InitiateAuthOutput, e
 		return nil, err
 	}
 	session, name := secret.New(sealed), string(o.state.At)
-	return &api.InitiateAuthOutput{ChallengeName: &name, Session: &session, ChallengeParameters: o.parameters}, nil
+	return &api.InitiateAuthOutput{ChallengeName: &name, Session: &session, ChallengeParameters: o.parameters, AvailableChallenges: wireNames(o.firsts)}, nil
 }
 
 // offer makes the next challenge, in the transaction that led to it. refused is the fault of one that this server cannot make.
@@ -524,7 +592,20 @@ func (s *SignIns) offer(tx store.Tx, v *visit, u *user.Record, next challenge.St
 		return nil, refused, err
 	}
 	o.parameters["USER_ID_FOR_SRP"] = u.Username
-	return o, nil, nil
+	refused, err = keep(tx, v.c, &o.state)
+	return o, refused, err
+}
+
+// keep stores what does not fit into the session of a step. More than there is room for is the fault of the pool's functions.
+func keep(tx store.Tx, c *dispatch.Call, state *challenge.State) (refused, err error) {
+	kept, err := state.Shed()
+	if errors.Is(err, challenge.ErrSize) {
+		return fault.TriggerUnrecognizable().Because(err), nil
+	}
+	if err != nil || kept == nil {
+		return nil, err
+	}
+	return nil, tx.Steps().Keep(c.Pool.ID, state.ID, kept, state.Expires)
 }
 
 // customize asks what the pool's function wants in the tokens of a user.

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"maps"
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/challenge"
@@ -33,15 +34,19 @@ func (s *SignIns) answer(ctx context.Context, v *visit, name challenge.Name) (*a
 	if name == challenge.PasswordVerifier {
 		return s.answerPassword(ctx, v)
 	}
-	needs, evaluate := s.answering(name)
-	if evaluate == nil {
-		return nil, fault.SessionInvalid() // nobody was ever asked for it
-	}
 	var bad error
 	if v.session != nil {
 		if v.state, bad = s.unseal(v.c, v.session.Reveal()); bad == nil && v.state.At != name {
-			return nil, fault.SessionInvalid()
+			if !v.state.Chooses(name) {
+				return nil, fault.SessionInvalid()
+			}
+			v.given = maps.Clone(v.given)
+			v.given["ANSWER"], name = string(name), challenge.SelectChallenge
 		}
+	}
+	needs, evaluate := s.answering(&v.state, name)
+	if evaluate == nil {
+		return nil, fault.SessionInvalid() // nobody was ever asked for it
 	}
 	if err := v.need("USERNAME"); err != nil {
 		return nil, err
@@ -51,6 +56,9 @@ func (s *SignIns) answer(ctx context.Context, v *visit, name challenge.Name) (*a
 	}
 	if err := v.need(needs...); err != nil {
 		return nil, err
+	}
+	if _, sent := v.given["ANSWER"]; !sent && name == challenge.CustomChallenge { // an empty one is for the function to judge
+		return nil, fault.MissingParameter("ANSWER")
 	}
 	if err := v.proveClient(); err != nil {
 		return nil, err
@@ -65,11 +73,19 @@ func (s *SignIns) answer(ctx context.Context, v *visit, name challenge.Name) (*a
 type evaluator func(ctx context.Context, v *visit) (*api.InitiateAuthOutput, error)
 
 // answering is how the answer to a challenge is evaluated, and what it needs besides USERNAME; nil for challenges that this
-// server does not ask.
-func (s *SignIns) answering(name challenge.Name) (needs []string, evaluate evaluator) {
+// server does not ask. EMAIL_OTP is a first factor or a second one.
+func (s *SignIns) answering(state *challenge.State, name challenge.Name) (needs []string, evaluate evaluator) {
 	switch name {
 	case challenge.NewPasswordRequired:
 		return []string{"NEW_PASSWORD"}, s.newPassword
+	case challenge.CustomChallenge:
+		return nil, s.customAnswer
+	case challenge.SelectChallenge, challenge.Password, challenge.PasswordSRP, challenge.SMSOTP:
+		return s.answeringFirst(name)
+	case challenge.EmailOTP:
+		if state.Choosing() {
+			return s.answeringFirst(name)
+		}
 	}
 	return s.answeringFactor(name)
 }

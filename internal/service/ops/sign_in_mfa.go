@@ -110,17 +110,15 @@ func (s *SignIns) sendFactor(tx store.Tx, v *visit, u *user.Record, o *offered, 
 		return noSecondFactor(v.c), nil
 	}
 	o.state.Code = challenge.NewCode(o.state.ID, to, d.code)
-	want := messages.Want{ID: d.id, Source: notice.SourceAuthentication, Attribute: attribute, To: to, Code: d.code, ClientID: v.c.Client.ID, Expires: o.state.Expires}
-	if !v.fresh {
-		want.Metadata = v.metadata // what a sign-in begins with is for other functions
-	}
+	want := messages.Want{ID: d.id, Source: notice.SourceAuthentication, Attribute: attribute, To: to, Code: d.code, ClientID: v.c.Client.ID,
+		Expires: o.state.Expires, Metadata: v.told(), Later: o.state.First == "" && hidden(v.c)}
 	msg, err := s.Messages.Prepare(v.c, v.c.Pool, u, want)
 	if err != nil {
 		return nil, err
 	}
 	medium := notice.MediumOf(attribute)
 	o.messages = append(o.messages, msg)
-	o.parameters = map[string]string{"CODE_DELIVERY_DELIVERY_MEDIUM": string(medium), "CODE_DELIVERY_DESTINATION": notice.Mask(medium, to)}
+	o.parameters = codeParameters(medium, notice.Mask(medium, to))
 	return nil, s.Messages.Post(tx, msg)
 }
 
@@ -144,32 +142,27 @@ func (s *SignIns) answeringFactor(name challenge.Name) (needs []string, evaluate
 // evaluating evaluates an answer of the user whom the session is of.
 func (s *SignIns) evaluating(prove func(v *visit, tx store.Tx, u *user.Record) (proven, error)) evaluator {
 	return func(ctx context.Context, v *visit) (*api.InitiateAuthOutput, error) {
-		g, err := s.find(ctx, v, false)
-		if err != nil {
+		if _, err := s.whose(ctx, v, false); err != nil {
 			return nil, err
 		}
-		if err := s.same(v, g); err != nil {
-			return nil, err
-		}
-		return s.advance(ctx, v, func(tx store.Tx, u *user.Record) (proven, error) {
-			if u == nil {
-				return proven{refused: fault.SessionInvalid()}, nil
-			}
-			return prove(v, tx, u)
-		})
+		return s.advance(ctx, v, func(tx store.Tx, u *user.Record) (proven, error) { return prove(v, tx, u) })
 	}
 }
 
 // guess counts an answer by a code of a second factor. No code is looked at while a lock is on, be it for wrong codes or for
 // wrong passwords. Wrong codes count over all sign-ins of the user, whatever they were sent for, and after so many in a row
-// nothing is evaluated until an administrator sets the factors of the user.
+// nothing is evaluated until an administrator sets the factors of the user. Those for a name that nobody has count as well, where
+// the pool's functions ask nobody for a code.
 func (s *SignIns) guess(v *visit, tx store.Tx, u *user.Record, evaluate func() (refused error, counts bool, err error)) (refused, err error) {
-	c := v.c
-	words, err := tx.Tallies().Get(c.Pool.ID, u.Sub, verify.SignIn)
+	c, take, subject := v.c, tx.Tallies().Take, s.Decoys.subjectOf(v.c, u, v.state.Username)
+	if u != nil {
+		take = tx.Tallies().Get // who has locked the user has locked its tallies
+	}
+	words, err := take(c.Pool.ID, subject, verify.SignIn)
 	if err != nil {
 		return nil, err
 	}
-	codes, err := tx.Tallies().Get(c.Pool.ID, u.Sub, verify.SecondFactor)
+	codes, err := take(c.Pool.ID, subject, verify.SecondFactor)
 	if err != nil {
 		return nil, err
 	}
@@ -181,9 +174,9 @@ func (s *SignIns) guess(v *visit, tx store.Tx, u *user.Record, evaluate func() (
 	case err != nil:
 		return nil, err
 	case refused != nil && counts:
-		return refused, tx.Tallies().Put(c.Pool.ID, u.Sub, verify.SecondFactor, codes.Miss(c.Now))
+		return refused, tx.Tallies().Put(c.Pool.ID, subject, verify.SecondFactor, codes.Miss(c.Now))
 	case refused == nil && codes != verify.Tally{}:
-		return nil, tx.Tallies().Put(c.Pool.ID, u.Sub, verify.SecondFactor, verify.Tally{})
+		return nil, tx.Tallies().Put(c.Pool.ID, subject, verify.SecondFactor, verify.Tally{})
 	}
 	return refused, nil
 }
@@ -195,7 +188,7 @@ func (s *SignIns) codeProof(parameter, attribute string) func(*visit, store.Tx, 
 	return func(v *visit, tx store.Tx, u *user.Record) (proven, error) {
 		refused, err := s.guess(v, tx, u, func() (error, bool, error) {
 			switch {
-			case !v.state.Code.Matches(v.state.ID, secret.New(v.given[parameter])):
+			case u == nil || !v.state.Code.Matches(v.state.ID, secret.New(v.given[parameter])):
 				return fault.FactorCodeWrong(), true, nil
 			case v.state.Code.To != u.Attributes[attribute]:
 				return fault.CodeExpired(), false, nil
@@ -236,6 +229,10 @@ func verifiedBy(c *dispatch.Call, tx store.Tx, u *user.Record, attribute string)
 
 // appProof evaluates a code of an authenticator app.
 func (s *SignIns) appProof(v *visit, tx store.Tx, u *user.Record) (proven, error) {
+	if u == nil {
+		refused, err := s.guess(v, tx, nil, func() (error, bool, error) { return fault.SoftwareTokenWrong(), true, nil })
+		return proven{refused: refused}, err
+	}
 	app, err := softwareToken(tx.SoftwareTokens(), u)
 	if err != nil {
 		return proven{}, err

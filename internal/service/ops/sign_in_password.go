@@ -199,7 +199,11 @@ func (s *SignIns) bySRP(ctx context.Context, v *visit) (*api.InitiateAuthOutput,
 	if err := s.enter(ctx, v, g); err != nil {
 		return nil, err
 	}
-	return s.exchange(v, g, public)
+	o, err := s.exchange(v, g, public)
+	if err != nil {
+		return nil, err
+	}
+	return s.showExchange(v.c, o)
 }
 
 // publicValue reads a client's public value.
@@ -214,37 +218,45 @@ func publicValue(text string) ([]byte, error) {
 	return a, nil
 }
 
-// exchange draws the server's half of an SRP exchange. What it remembers travels in the secret block.
-func (s *SignIns) exchange(v *visit, g *guest, a []byte) (*api.InitiateAuthOutput, error) {
+// exchange draws the server's half of an SRP exchange.
+func (s *SignIns) exchange(v *visit, g *guest, a []byte) (*offered, error) {
 	c := v.c
-	salt, verifier := s.Decoys.credential(c.Pool, g.name)
+	salt, verifier := s.Decoys.credential(c.Pool, v.state.Username)
 	if g.password != nil && g.user != nil {
 		salt, verifier = g.password.Salt, g.password.Verifier
 	}
-	id := v.state.Username
-	if g.user == nil {
-		id = s.Decoys.userID(c.Pool, g.name)
-	}
-	state := step(c, v.state, challenge.PasswordVerifier, s.Chance.UUID())
-	public, err := s.offerPublic(&state, a, verifier)
+	id := s.idOf(v, g.user)
+	o := &offered{state: step(c, v.state, challenge.PasswordVerifier, s.Chance.UUID())}
+	public, err := s.offerPublic(&o.state, a, verifier)
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := s.seal(c, &state)
+	o.parameters = map[string]string{"SALT": srp.FormatNumber(salt), "SRP_B": srp.FormatNumber(public), "USERNAME": id, "USER_ID_FOR_SRP": id}
+	return o, nil
+}
+
+// idOf is the immutable user name of whom a visit is about, made up for nobody.
+func (s *SignIns) idOf(v *visit, u *user.Record) string {
+	if u == nil {
+		return s.Decoys.userID(v.c.Pool, v.state.Username)
+	}
+	return u.Username
+}
+
+// showExchange is a begun SRP exchange on the wire. What the server remembers travels in the secret block, which is the session of
+// the step too where the flow has one.
+func (s *SignIns) showExchange(c *dispatch.Call, o *offered) (*api.InitiateAuthOutput, error) {
+	out, err := s.show(c, o)
 	if err != nil {
 		return nil, err
 	}
-	block, err := base64.RawURLEncoding.DecodeString(sealed)
+	block, err := base64.RawURLEncoding.DecodeString(out.Session.Reveal())
 	if err != nil {
 		return nil, err
 	}
-	name := string(challenge.PasswordVerifier)
-	out := &api.InitiateAuthOutput{ChallengeName: &name, ChallengeParameters: map[string]string{
-		"SALT": srp.FormatNumber(salt), "SRP_B": srp.FormatNumber(public), "SECRET_BLOCK": base64.StdEncoding.EncodeToString(block),
-		"USERNAME": id, "USER_ID_FOR_SRP": id}}
-	if state.Flow != challenge.UserSRP {
-		session := secret.New(sealed)
-		out.Session = &session
+	o.parameters["SECRET_BLOCK"] = base64.StdEncoding.EncodeToString(block)
+	if o.state.Flow == challenge.UserSRP {
+		out.Session = nil
 	}
 	return out, nil
 }
@@ -334,10 +346,11 @@ func (s *SignIns) signed(v *visit, verifier, block []byte) (bool, error) {
 func (s *SignIns) same(v *visit, g *guest) error {
 	p, state := v.c.Pool, &v.state
 	if state.Sub == "" {
-		if g.user == nil && (g.name == s.Decoys.userID(p, state.Username) || user.Key(p, user.Names, g.name) == user.Key(p, user.Names, state.Username)) {
-			return nil
+		if g.name != s.Decoys.userID(p, state.Username) && user.Key(p, user.Names, g.name) != user.Key(p, user.Names, state.Username) {
+			return fault.SessionInvalid()
 		}
-		return fault.SessionInvalid()
+		g.user, g.password = nil, nil // whoever has the name is nobody to this sign-in
+		return nil
 	}
 	if g.user == nil || g.user.Sub != state.Sub {
 		return fault.SessionInvalid()

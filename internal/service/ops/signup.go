@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/poolhouse/poolhouse/api"
+	"github.com/poolhouse/poolhouse/internal/domain/challenge"
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
@@ -98,7 +99,7 @@ func (s *SignUps) SignUp(ctx context.Context, c *dispatch.Call, in *api.SignUpIn
 		err = s.Messages.PostConfirmation(ctx, c, c.Pool, r, notice.SourceConfirmedSignUp, in.ClientMetadata)
 		return &api.SignUpOutput{UserConfirmed: true, UserSub: r.Sub}, err
 	}
-	return &api.SignUpOutput{UserSub: r.Sub, CodeDeliveryDetails: codeDelivery(sent), Session: s.session(c, sessionSignUp, in.Username)},
+	return &api.SignUpOutput{UserSub: r.Sub, CodeDeliveryDetails: codeDelivery(sent), Session: s.session(c, in.Username)},
 		s.Messages.Flush(ctx, c, c.Pool, r, sent)
 }
 
@@ -179,8 +180,9 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 	if err != nil {
 		return nil, err
 	}
-	force := in.ForceAliasCreation != nil && *in.ForceAliasCreation
+	force, id := in.ForceAliasCreation != nil && *in.ForceAliasCreation, s.Chance.UUID()
 	var after *user.Record
+	var proven string // the flag of the address
 	var refusal error
 	err = s.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
 		after, refusal = nil, nil
@@ -215,7 +217,7 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 			refusal = taken
 			return err
 		}
-		if flag != "" {
+		if proven = flag; flag != "" {
 			names = append(names, flag)
 		}
 		if err := try.forget(); err != nil {
@@ -228,8 +230,10 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 		return nil, err
 	}
 	out := &api.ConfirmSignUpOutput{}
-	if fresh {
-		out.Session = s.session(c, sessionConfirmed, in.Username)
+	if fresh && proven != "" {
+		if out.Session, err = s.confirmed(c, after, proven, id); err != nil {
+			return nil, err
+		}
 	}
 	return out, s.Messages.PostConfirmation(ctx, c, c.Pool, after, notice.SourceConfirmedSignUp, in.ClientMetadata)
 }
@@ -357,27 +361,44 @@ func (s *SignUps) AdminConfirm(ctx context.Context, c *dispatch.Call, in *api.Ad
 	return &api.AdminConfirmSignUpOutput{}, s.Messages.PostConfirmation(ctx, c, c.Pool, after, notice.SourceConfirmedSignUp, in.ClientMetadata)
 }
 
-// What sessions of sign-ups are for. A session lets the user who signs up go on to a sign-in without a new proof.
-const (
-	sessionSignUp    = "session after SignUp"
-	sessionConfirmed = "session after ConfirmSignUp"
-)
+// sessionSignUp is what the sessions of SignUp are sealed for. They let the user who signs up go on to a sign-in without a new
+// proof: ConfirmSignUp takes one, and gives the session of a sign-in that has begun.
+const sessionSignUp = "session after SignUp"
 
 // session makes a session for the user, nil where the client does not sign users in by a choice of factors.
 //
 // Evidence: the condition is unconfirmed.
-func (s *SignUps) session(c *dispatch.Call, use, username string) *secret.Text {
-	if c.Pool.Tier == pool.Lite || !slices.Contains(c.Client.AuthFlows, "ALLOW_USER_AUTH") {
+func (s *SignUps) session(c *dispatch.Call, username string) *secret.Text {
+	if c.Pool.Tier == pool.Lite || !challenge.Allowed(c.Client, challenge.Choice) {
 		return nil
 	}
-	t := s.sessionToken(c, use, username)
+	t := s.sessionToken(c, username)
 	t.Issued = c.Now
 	sealed := secret.New(s.Sessions.Seal(t))
 	return &sealed
 }
 
-func (s *SignUps) sessionToken(c *dispatch.Call, use, username string) page.Token {
-	return page.Token{Operation: use, Scope: c.Pool.ID, Inputs: page.Hash(c.Client.ID, user.Key(c.Pool, user.Names, username))}
+// confirmed makes the session by which a user signs in who has just proven an address: the code of the sign-up is as good as
+// one that is a first factor.
+func (s *SignUps) confirmed(c *dispatch.Call, u *user.Record, flag, id string) (*secret.Text, error) {
+	if c.Pool.Tier == pool.Lite || !challenge.Allowed(c.Client, challenge.Choice) {
+		return nil, nil
+	}
+	factor := challenge.EmailOTP
+	if flag == pool.PhoneNumberVerified {
+		factor = challenge.SMSOTP
+	}
+	state := step(c, challenge.State{Flow: challenge.Choice, Sub: u.Sub, Username: u.Username, Choices: []challenge.Name{factor}}, challenge.SignedUp, id)
+	text, err := sealStep(s.Sessions, c, &state)
+	if err != nil {
+		return nil, err
+	}
+	session := secret.New(text)
+	return &session, nil
+}
+
+func (s *SignUps) sessionToken(c *dispatch.Call, username string) page.Token {
+	return page.Token{Operation: sessionSignUp, Scope: c.Pool.ID, Inputs: page.Hash(c.Client.ID, user.Key(c.Pool, user.Names, username))}
 }
 
 // sessionAges is longer than any session is shown: past it, a session counts as none of ours.
@@ -389,7 +410,7 @@ func (s *SignUps) checkSession(c *dispatch.Call, given *secret.Text, username st
 	if given == nil {
 		return false, nil
 	}
-	t := s.sessionToken(c, sessionSignUp, username)
+	t := s.sessionToken(c, username)
 	if _, err := s.Sessions.Open(given.Reveal(), t, c.Now, sessionAges); err != nil {
 		return false, fault.SessionInvalid().Because(err)
 	}
