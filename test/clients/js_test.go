@@ -28,11 +28,17 @@ func TestAmplify(t *testing.T) {
 	javaScript(t, "js/amplify.mjs", browser)
 }
 
-// javaScript runs the scenarios of a script against a server of its own.
+// TestJavaScriptSDKSignIn signs users in with the newest SDK, in the ways that older clients do not know.
+func TestJavaScriptSDKSignIn(t *testing.T) {
+	t.Parallel()
+	javaScript(t, "js/sign_in.mjs")
+}
+
+// javaScript runs the scenarios of a script against a server of its own, whose functions ask riddles.
 func javaScript(t *testing.T, script string, args ...string) {
 	t.Helper()
 	installed(t)
-	s := dev(t)
+	s := dev(t, "--trigger", "*="+functions(t))
 	scenarios(t, s.client(t, "node", append([]string{"--no-warnings", script}, args...)...))
 }
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
-import { account, appCode, claims, console as control, makePool, newestCode, pairs, run, send, wrong } from './harness.mjs';
+import { account, appCode, claims, console as control, makePool, newestCode, pairs, run, send, withFunctions, wrong } from './harness.mjs';
 
 const password = 'Correct-h0rse';
 const next = 'Battery-st4ple';
@@ -76,8 +76,8 @@ const visit = async (settings = {}, client = {}) => {
 };
 
 // The same with a user who has a password.
-const known = async (settings, attributes = { email: 'jane@example.com', email_verified: 'true' }) => {
-  const visited = await visit(settings);
+const known = async (settings, attributes = { email: 'jane@example.com', email_verified: 'true' }, client = {}) => {
+  const visited = await visit(settings, client);
   const jane = { UserPoolId: visited.pool.Id, Username: 'jane' };
   await send('AdminCreateUser', { ...jane, MessageAction: 'SUPPRESS', UserAttributes: pairs(attributes) });
   await send('AdminSetUserPassword', { ...jane, Password: password, Permanent: true });
@@ -200,6 +200,59 @@ await run(
         codeDeliveryDetails: { deliveryMedium: 'SMS', destination: '+*******0100' },
       });
       assert.deepEqual(await auth.confirmSignIn({ challengeResponse: await newestCode(pool, phone) }), done);
+      await close();
+    },
+
+    async 'a challenge of the application, after SRP and without'() {
+      const { auth, refused, close } = await known(withFunctions);
+      const asked = {
+        isSignedIn: false,
+        nextStep: { signInStep: 'CONFIRM_SIGN_IN_WITH_CUSTOM_CHALLENGE', additionalInfo: { USERNAME: 'jane', question: 'What opens the cave?' } },
+      };
+      const bySRP = { ...jane, options: { authFlowType: 'CUSTOM_WITH_SRP' } };
+      await refused(...incorrect, 'signIn', { ...bySRP, password: next });
+      assert.deepEqual(await auth.signIn(bySRP), asked);
+      assert.deepEqual(await auth.confirmSignIn({ challengeResponse: 'rye' }), asked);
+      assert.deepEqual(await auth.confirmSignIn({ challengeResponse: 'sesame' }), done);
+      await auth.signOut();
+      assert.deepEqual(await auth.signIn({ username: 'jane', options: { authFlowType: 'CUSTOM_WITHOUT_SRP' } }), asked);
+      assert.deepEqual(await auth.confirmSignIn({ challengeResponse: 'sesame' }), done);
+      assert.equal((await auth.getCurrentUser()).username, 'jane');
+      await close();
+    },
+
+    async 'the user chooses how to sign in'() {
+      const factors = { Policies: { SignInPolicy: { AllowedFirstAuthFactors: ['PASSWORD', 'EMAIL_OTP'] } } };
+      const flows = { ExplicitAuthFlows: ['ALLOW_USER_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] };
+      const { pool, auth, refused, close } = await known(factors, undefined, flows);
+      const options = { authFlowType: 'USER_AUTH' };
+      for (const preferredChallenge of ['PASSWORD', 'PASSWORD_SRP']) {
+        const preferring = { ...jane, options: { ...options, preferredChallenge } };
+        await refused(...incorrect, 'signIn', { ...preferring, password: next });
+        assert.deepEqual(await auth.signIn(preferring), done);
+        await auth.signOut();
+      }
+      const { nextStep } = await auth.signIn({ username: 'jane', options });
+      assert.equal(nextStep.signInStep, 'CONTINUE_SIGN_IN_WITH_FIRST_FACTOR_SELECTION');
+      assert.deepEqual(nextStep.availableChallenges.toSorted(), ['EMAIL_OTP', 'PASSWORD', 'PASSWORD_SRP']);
+      assert.deepEqual((await auth.confirmSignIn({ challengeResponse: 'EMAIL_OTP' })).nextStep, {
+        signInStep: 'CONFIRM_SIGN_IN_WITH_EMAIL_CODE',
+        codeDeliveryDetails: { deliveryMedium: 'EMAIL', destination: 'j***@e***' },
+      });
+      assert.deepEqual(await auth.confirmSignIn({ challengeResponse: await newestCode(pool, 'jane@example.com') }), done);
+      await auth.signOut();
+      await auth.signIn({ username: 'jane', options });
+      assert.equal((await auth.confirmSignIn({ challengeResponse: 'PASSWORD_SRP' })).nextStep.signInStep, 'CONFIRM_SIGN_IN_WITH_PASSWORD');
+      assert.deepEqual(await auth.confirmSignIn({ challengeResponse: password }), done);
+      await auth.signOut();
+
+      // Who has just confirmed the sign-up is signed in by that.
+      const signUp = { username: 'joe', password, options: { userAttributes: { email: 'joe@example.com' }, autoSignIn: options } };
+      await auth.signUp(signUp);
+      const confirmationCode = await newestCode(pool, 'joe@example.com');
+      assert.equal((await auth.confirmSignUp({ username: 'joe', confirmationCode })).nextStep.signUpStep, 'COMPLETE_AUTO_SIGN_IN');
+      assert.deepEqual(await auth.autoSignIn(), done);
+      assert.equal((await auth.getCurrentUser()).username, 'joe');
       await close();
     },
 

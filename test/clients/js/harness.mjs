@@ -16,6 +16,12 @@ export const makePool = async (settings = {}) => (await send('CreateUserPool', {
 export const pairs = (values) => Object.entries(values).map(([Name, Value]) => ({ Name, Value }));
 export const listed = (attributes) => Object.fromEntries(attributes.map(({ Name, Value }) => [Name, Value]));
 
+// The settings of a pool with the functions of custom sign-ins. What runs for them is in functions_test.go.
+const called = (name) => `arn:aws:lambda:us-east-1:${account}:function:${name}`;
+export const withFunctions = {
+  LambdaConfig: { DefineAuthChallenge: called('define'), CreateAuthChallenge: called('create'), VerifyAuthChallengeResponse: called('verify') },
+};
+
 // The call must be refused with an instance of exactly this class.
 export const refused = async (kind, message, name, input) => {
   await assert.rejects(send(name, input), (error) => {

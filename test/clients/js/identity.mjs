@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { AuthenticationDetails, CognitoRefreshToken, CognitoUser, CognitoUserPool } from 'amazon-cognito-identity-js';
-import { account, appCode, claims, listed, makePool, newestCode, pairs, run, send, wrong } from './harness.mjs';
+import { account, appCode, claims, listed, makePool, newestCode, pairs, run, send, withFunctions, wrong } from './harness.mjs';
 
 const endpoint = process.env.AWS_ENDPOINT_URL;
 const password = 'Correct-h0rse';
@@ -206,6 +206,31 @@ await run({
     await expect('selectMFAType', (to) => other.authenticateUser(details(), to));
     await expect('totpRequired', (to) => other.sendMFASelectionAnswer('SOFTWARE_TOKEN_MFA', to));
     await expect('onSuccess', async (to) => other.sendMFACode(await appCode(secret), to, 'SOFTWARE_TOKEN_MFA'));
+  },
+
+  async 'a challenge of the application, after SRP and without'() {
+    const { user } = await known(withFunctions);
+    const question = { USERNAME: 'jane', question: 'What opens the cave?' };
+    const custom = () => {
+      const jane = user();
+      jane.setAuthenticationFlowType('CUSTOM_AUTH');
+      return jane;
+    };
+    await refusal(...incorrect, (on) => custom().authenticateUser(details(next), on));
+    const jane = custom();
+    assert.deepEqual(await expect('customChallenge', (on) => jane.authenticateUser(details(), on)), question);
+    assert.deepEqual(await expect('customChallenge', (on) => jane.sendCustomChallengeAnswer('rye', on)), question);
+    const session = await expect('onSuccess', (on) => jane.sendCustomChallengeAnswer('sesame', on));
+    assert.equal(session.getAccessToken().decodePayload().username, 'jane');
+
+    const without = custom();
+    const name = new AuthenticationDetails({ Username: 'jane' });
+    assert.deepEqual(await expect('customChallenge', (on) => without.initiateAuth(name, on)), question);
+    await expect('customChallenge', (on) => without.sendCustomChallengeAnswer('rye', on));
+    await expect('customChallenge', (on) => without.sendCustomChallengeAnswer('barley', on));
+    await refusal(...incorrect, (on) => without.sendCustomChallengeAnswer('oats', on));
+    await expect('customChallenge', (on) => without.initiateAuth(name, on));
+    assert.ok((await expect('onSuccess', (on) => without.sendCustomChallengeAnswer('sesame', on))).isValid());
   },
 
   async 'a forgotten password'() {
