@@ -405,7 +405,11 @@ func TestChoiceAfterSignUp(t *testing.T) {
 			n++
 			name = fmt.Sprint("new", n)
 			s := w.readSignIn(w.public("SignUp", name, password+`"UserAttributes":`+list("email="+name+"@x.io, name=N")))
-			s = w.readSignIn(w.public("ConfirmSignUp", name, code(w.code())+`,"Session":"`+s.Session+`"`))
+			sent := `,"Session":"` + s.Session + `"`
+			if n%2 == 0 {
+				sent = "" // as aws-amplify does it
+			}
+			s = w.readSignIn(w.public("ConfirmSignUp", name, code(w.code())+sent))
 			want.True(w, s.Session != "", "a session: %s", s.text)
 			w.sent()
 			return name, s.Session

@@ -176,7 +176,7 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 	if err := checkSecretHash(c, in.Username, in.SecretHash); err != nil {
 		return nil, err
 	}
-	fresh, err := s.checkSession(c, in.Session, in.Username)
+	opens, err := s.checkSession(c, in.Session, in.Username)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 		return nil, err
 	}
 	out := &api.ConfirmSignUpOutput{}
-	if fresh && proven != "" {
+	if opens && proven != "" {
 		if out.Session, err = s.confirmed(c, after, proven, id); err != nil {
 			return nil, err
 		}
@@ -362,7 +362,7 @@ func (s *SignUps) AdminConfirm(ctx context.Context, c *dispatch.Call, in *api.Ad
 }
 
 // sessionSignUp is what the sessions of SignUp are sealed for. They let the user who signs up go on to a sign-in without a new
-// proof: ConfirmSignUp takes one, and gives the session of a sign-in that has begun.
+// proof: ConfirmSignUp takes one or none, and gives the session of a sign-in that has begun.
 const sessionSignUp = "session after SignUp"
 
 // session makes a session for the user, nil where the client does not sign users in by a choice of factors.
@@ -404,11 +404,12 @@ func (s *SignUps) sessionToken(c *dispatch.Call, username string) page.Token {
 // sessionAges is longer than any session is shown: past it, a session counts as none of ours.
 const sessionAges = 366 * 24 * time.Hour
 
-// checkSession refuses a session that was not made for this user and client by SignUp. One that is too old is no fault
-// and opens no new one (unconfirmed): people read their mail slowly.
-func (s *SignUps) checkSession(c *dispatch.Call, given *secret.Text, username string) (fresh bool, err error) {
+// checkSession refuses a session that was not made for this user and client by SignUp, and reports whether a new one may
+// follow. One that is too old is no fault and opens no new one (unconfirmed): people read their mail slowly. Who sends none gets
+// one, as the web library needs for its sign-in after a sign-up: it sends none.
+func (s *SignUps) checkSession(c *dispatch.Call, given *secret.Text, username string) (opens bool, err error) {
 	if given == nil {
-		return false, nil
+		return true, nil
 	}
 	t := s.sessionToken(c, username)
 	if _, err := s.Sessions.Open(given.Reveal(), t, c.Now, sessionAges); err != nil {

@@ -561,6 +561,7 @@ func TestConfirmSignUp(t *testing.T) {
 			const bad = "NotAuthorizedException: Invalid session for the user."
 			of, right := open("jane")
 			late, rightLate := open("john")
+			_, rightAlone := open("june")
 			other, _ := open("mary")
 			for _, session := range []string{other, `,"Session":"` + strings.Repeat("x", 40) + `"`, of[:len(of)-2] + `_"`} {
 				want.Equal(w, w.public("ConfirmSignUp", "jane", code(right)+session), bad)
@@ -571,6 +572,8 @@ func TestConfirmSignUp(t *testing.T) {
 			var out struct{ Session string }
 			want.NoError(w, json.Unmarshal([]byte(w.public("ConfirmSignUp", "jane", code(right)+of)), &out))
 			want.True(w, out.Session != "" && !strings.Contains(of, out.Session), "a session of its own: %q", out.Session)
+			want.NoError(w, json.Unmarshal([]byte(w.public("ConfirmSignUp", "june", code(rightAlone))), &out))
+			want.True(w, out.Session != "", "a session also for who sent none")
 			// A session that is too old does not keep anybody from confirming.
 			w.clock.Advance(3*time.Minute + time.Second)
 			want.Equal(w, w.public("ConfirmSignUp", "john", code(rightLate)+late), "{}")
