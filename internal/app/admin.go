@@ -39,6 +39,11 @@ type Admin interface {
 	SigningKeys(ctx context.Context, pool string) ([]SigningKey, error)
 	// RotateKeys begins to change them, or changes them now, and returns what SigningKeys does afterwards.
 	RotateKeys(ctx context.Context, r Rotation) ([]SigningKey, error)
+	// Locks returns the attempts that are held off in a pool, or all that is counted of one user; store.ErrNotFound when there
+	// is no such pool or user.
+	Locks(ctx context.Context, q LockQuery) (Locks, error)
+	// Unlock forgets the attempts of a user, which lifts every lock; store.ErrNotFound when there is no such pool or user.
+	Unlock(ctx context.Context, u UserName) error
 	// Journal returns at most JournalPage entries in the order in which they were committed.
 	Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error)
 	// Inspect looks at what the database holds, for Doctor.
@@ -84,6 +89,29 @@ type Rotation struct {
 	Revoke bool   `json:"revoke,omitempty"` // and take back the old ones
 }
 
+// UserName names a user of a pool: by user name, sub or alias.
+type UserName struct {
+	Pool string `json:"pool"`
+	User string `json:"user"`
+}
+
+// LockQuery selects what is counted of attempts.
+type LockQuery struct {
+	UserName        // without a User: every user of the pool that is locked
+	After    string `json:"after,omitempty"` // where the last page said that there is more
+	// MaxFailures is how many passwords may be wrong in a row, 0 for any number. A server that is asked goes by its own settings.
+	MaxFailures int `json:"max_failures,omitempty"`
+}
+
+// Locks is a page of what is counted.
+type Locks struct {
+	Attempts []console.Attempts `json:"attempts"`
+	Next     string             `json:"next,omitempty"` // "": there is no more
+}
+
+// lockPage is how many locked users a page of Locks has at most.
+const lockPage = 500
+
 // JournalPage is how many entries Journal returns at most.
 const JournalPage = 500
 
@@ -125,6 +153,7 @@ type desk struct {
 	real        clock.Clock
 	chance      *chance.Source
 	tokens      *tokens.Tokens
+	maxFailures int          // of passwords in a row, 0 for any number, when this is a server
 	pid         int          // of the server, when this is one
 	changedKeys func()       // called when keys changed; nil: nobody needs to know
 	close       func() error // nil: the store is somebody else's
@@ -263,6 +292,41 @@ func asSigningKeys(keys []tokens.PlannedKey) []SigningKey {
 		list[i] = SigningKey{ID: k.ID, Use: string(k.Use), Part: string(k.Part), Created: k.Created, From: k.From}
 	}
 	return list
+}
+
+func (d *desk) Locks(ctx context.Context, q LockQuery) (found Locks, err error) {
+	most, now := d.maxFailures, d.clock.Now()
+	if d.pid == 0 {
+		most = q.MaxFailures
+	}
+	err = d.store.View(ctx, func(v store.View) error {
+		p, err := v.Pools().Get(q.Pool)
+		if err != nil {
+			return err
+		}
+		if q.User == "" {
+			found.Attempts, found.Next, err = console.LockedUsers(v, p, most, now, q.After, lockPage)
+			return err
+		}
+		u, err := v.Users().ByLogin(p, q.User)
+		if err != nil {
+			return err
+		}
+		found.Attempts, err = console.AttemptsOf(v, u, most, now)
+		return err
+	})
+	return found, err
+}
+
+func (d *desk) Unlock(ctx context.Context, u UserName) error {
+	line := store.Entry{RequestID: d.chance.RequestID(), Time: d.clock.Now(), Caller: operator}
+	return d.store.Update(ctx, store.Scope{}, func(tx store.Tx) error {
+		p, err := tx.Pools().Get(u.Pool)
+		if err != nil {
+			return err
+		}
+		return console.Unlock(tx, p, u.User, line)
+	})
 }
 
 func (d *desk) changed() {

@@ -86,6 +86,15 @@ func (r *reopened) RotateKeys(ctx context.Context, rotation app.Rotation) ([]app
 	return once(r, func(a app.Admin) ([]app.SigningKey, error) { return a.RotateKeys(ctx, rotation) })
 }
 
+func (r *reopened) Locks(ctx context.Context, q app.LockQuery) (app.Locks, error) {
+	return once(r, func(a app.Admin) (app.Locks, error) { return a.Locks(ctx, q) })
+}
+
+func (r *reopened) Unlock(ctx context.Context, u app.UserName) error {
+	_, err := once(r, func(a app.Admin) (struct{}, error) { return struct{}{}, a.Unlock(ctx, u) })
+	return err
+}
+
 func (r *reopened) Journal(ctx context.Context, q app.JournalQuery) ([]app.JournalEntry, error) {
 	return once(r, func(a app.Admin) ([]app.JournalEntry, error) { return a.Journal(ctx, q) })
 }

@@ -98,6 +98,8 @@ func controlHandler(a Admin, log *slog.Logger) http.Handler {
 	handle(mux, log, "/keys/delete", func(ctx context.Context, id string) (struct{}, error) { return struct{}{}, a.DeleteKey(ctx, id) })
 	handle(mux, log, "/keys/signing", a.SigningKeys)
 	handle(mux, log, "/keys/rotate", a.RotateKeys)
+	handle(mux, log, "/locks", a.Locks)
+	handle(mux, log, "/unlock", func(ctx context.Context, u UserName) (struct{}, error) { return struct{}{}, a.Unlock(ctx, u) })
 	handle(mux, log, "/journal", a.Journal)
 	handle(mux, log, "/inspect", func(ctx context.Context, _ struct{}) (Inspection, error) { return a.Inspect(ctx) })
 	return mux
@@ -205,6 +207,15 @@ func (r *remote) SigningKeys(ctx context.Context, pool string) ([]SigningKey, er
 
 func (r *remote) RotateKeys(ctx context.Context, rotation Rotation) ([]SigningKey, error) {
 	return ask[Rotation, []SigningKey](ctx, r, "/keys/rotate", rotation)
+}
+
+func (r *remote) Locks(ctx context.Context, q LockQuery) (Locks, error) {
+	return ask[LockQuery, Locks](ctx, r, "/locks", q)
+}
+
+func (r *remote) Unlock(ctx context.Context, u UserName) error {
+	_, err := ask[UserName, struct{}](ctx, r, "/unlock", u)
+	return err
 }
 
 func (r *remote) Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error) {

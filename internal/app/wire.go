@@ -168,7 +168,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.sweep = &jobs.Sweep{Store: a.store, Clock: a.clock, Log: a.log}
 
 	a.tokens = &tokens.Tokens{Store: a.store, Chance: a.chance, Clock: a.clock, Base: c.Issuer, MaxAge: maxAge, Real: a.real}
-	a.desk.tokens = a.tokens
+	a.desk.tokens, a.desk.maxFailures = a.tokens, c.PasswordFailures
 	if c.KeyRotation > 0 {
 		a.sweep.Rotate = func(ctx context.Context) error { return a.tokens.RotateOld(ctx, c.KeyRotation) }
 	}
@@ -187,7 +187,8 @@ func (a *App) wire(ctx context.Context) error {
 
 // families are the operations, group by group.
 func (a *App) families() []dispatch.Family {
-	signIns := &ops.SignIns{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages}
+	signIns := &ops.SignIns{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages,
+		MaxFailures: a.o.Config.PasswordFailures}
 	return []dispatch.Family{
 		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
@@ -225,7 +226,7 @@ func (a *App) edge() error {
 		a.server.AllowedHosts = append(slices.Clone(c.AllowHosts), u.Hostname())
 	}
 	if a.o.Dev {
-		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, Log: a.log, Forget: a.pipeline.Settings.Forget, Restart: a.applyFile}).Handler()
+		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, MaxFailures: c.PasswordFailures, Log: a.log, Forget: a.pipeline.Settings.Forget, Restart: a.applyFile}).Handler()
 		if err != nil {
 			return err
 		}

@@ -41,6 +41,7 @@ type grammar struct {
 	Dev     devCommand     `cmd:"" group:"servers" help:"Start a server for development, with nothing to set up."`
 	Serve   serveCommand   `cmd:"" group:"servers" help:"Start a server for production."`
 	Keys    keysCommand    `cmd:"" group:"operate" help:"Make, list and delete the access keys that tools sign with, and rotate the keys that sign tokens."`
+	Locks   locksCommand   `cmd:"" group:"operate" help:"Show users who are locked out, and let them try again."`
 	Journal journalCommand `cmd:"" group:"operate" help:"Show who changed what, and when."`
 	Users   usersCommand   `cmd:"" group:"operate" help:"List and show users, and change very many of them, at any cognito-idp endpoint."`
 	Doctor  doctorCommand  `cmd:"" group:"operate" help:"Look for what is wrong or unsafe in this installation."`

@@ -101,8 +101,10 @@ type Limits struct {
 	Rates string         `name:"rates" yaml:"rates" env:"POOLHOUSE_RATES" group:"limits" enum:"off,aws" default:"off" help:"Request quotas: off, or aws for the default quotas of the real service."`
 	Rate  map[string]int `name:"rate" yaml:"rate" env:"POOLHOUSE_RATE" group:"limits" placeholder:"CATEGORY=N" mapsep:";" help:"Requests a second of a quota category, such as UserUpdate=100."`
 
-	UserRate    int `name:"user-rate" yaml:"user-rate" env:"POOLHOUSE_USER_RATE" group:"limits" placeholder:"N" default:"10" help:"Reads, and likewise writes, a second that one user may be the object of, where there are request quotas. 0: no bound."`
-	PoolRate    int `name:"pool-rate" yaml:"pool-rate" env:"POOLHOUSE_POOL_RATE" group:"limits" placeholder:"N" default:"5" help:"Calls a second of one operation for one pool in the quota categories of clients and resources, where there are request quotas. 0: no bound."`
+	UserRate         int `name:"user-rate" yaml:"user-rate" env:"POOLHOUSE_USER_RATE" group:"limits" placeholder:"N" default:"10" help:"Reads, and likewise writes, a second that one user may be the object of, where there are request quotas. 0: no bound."`
+	PoolRate         int `name:"pool-rate" yaml:"pool-rate" env:"POOLHOUSE_POOL_RATE" group:"limits" placeholder:"N" default:"5" help:"Calls a second of one operation for one pool in the quota categories of clients and resources, where there are request quotas. 0: no bound."`
+	PasswordFailures int `name:"password-failures" yaml:"password-failures" env:"POOLHOUSE_PASSWORD_FAILURES" group:"limits" placeholder:"N" help:"How many passwords of a user may be wrong in a row, however slowly, before none is evaluated until one is set anew or 'poolhouse locks lift' is called. 0, as in Cognito: any number, slowed down. Codes have this bound always, at 100."`
+
 	RateCeiling int `name:"rate-ceiling" yaml:"rate-ceiling" env:"POOLHOUSE_RATE_CEILING" group:"limits" placeholder:"N" default:"10" help:"How many times its default UpdateProvisionedLimit may raise the quota of a category; 0 is the default."`
 }
 
@@ -167,7 +169,7 @@ func (c *Config) Check() error {
 	for _, n := range []struct {
 		name         string
 		value, least int
-	}{{"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"rate-ceiling", c.RateCeiling, 0}} {
+	}{{"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"password-failures", c.PasswordFailures, 0}, {"rate-ceiling", c.RateCeiling, 0}} {
 		if n.value < n.least {
 			return fmt.Errorf("%s: %d is less than %d", n.name, n.value, n.least)
 		}

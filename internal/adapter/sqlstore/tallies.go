@@ -32,6 +32,30 @@ func (s tallies) Get(poolID, subject string, b verify.Budget) (verify.Tally, err
 	return t, err
 }
 
+func (s tallies) Of(poolID, subject string) (list []store.Spent, err error) {
+	err = s.t.rows(`SELECT budget, since_at, spent, failures, until_at FROM tallies WHERE pool_id = $1 AND subject = $2 ORDER BY budget`,
+		func(r *sql.Rows) error {
+			var t store.Spent
+			var since, until sql.NullInt64
+			err := r.Scan(&t.Budget, &since, &t.Spent, &t.Failures, &until)
+			t.Since, t.Until = optionalInstant(since), optionalInstant(until)
+			list = append(list, t)
+			return err
+		}, poolID, subject)
+	return list, err
+}
+
+func (s tallies) Held(poolID string, now time.Time, failures int, after string, limit int) (subs []string, err error) {
+	err = s.t.rows(`SELECT DISTINCT t.subject FROM tallies t JOIN users u ON u.pool_id = t.pool_id AND u.sub = t.subject
+		WHERE t.pool_id = $1 AND t.subject > $2 AND (t.until_at > $3 OR t.failures >= $4) ORDER BY t.subject LIMIT $5`, func(r *sql.Rows) error {
+		var sub string
+		err := r.Scan(&sub)
+		subs = append(subs, sub)
+		return err
+	}, poolID, after, millis(now), failures, limit)
+	return subs, err
+}
+
 // Take locks the row, and makes it first when there is none to lock. SQLite's writer has everything to itself.
 func (s tallies) Take(poolID, subject string, b verify.Budget) (verify.Tally, error) {
 	lock := s.t.s.d.lockRow

@@ -90,3 +90,20 @@ func (t Tally) Succeed() Tally {
 	t.Failures, t.Until = 0, time.Time{}
 	return t
 }
+
+// Hold reports whether a tally of a budget lets nothing be evaluated at an instant, and until when: zero for what only
+// somebody else ends, an administrator or the operator. most is how many passwords may be wrong in a row, 0 for any number.
+func (t Tally) Hold(b Budget, most int, now time.Time) (held bool, until time.Time) {
+	if b != SignIn {
+		most = MaxFailures
+	}
+	switch {
+	case most > 0 && t.Failures >= most:
+		return true, time.Time{}
+	case t.Locked(now):
+		return true, t.Until
+	case b.Limit() > 0 && t.Spent >= b.Limit() && now.Sub(t.Since).Abs() < Window:
+		return true, t.Since.Add(Window)
+	}
+	return false, time.Time{}
+}

@@ -280,11 +280,22 @@ type Codes interface {
 	Void(poolID, sub string, purpose verify.Purpose) error
 }
 
+// Spent is a tally of a subject.
+type Spent struct {
+	Budget verify.Budget
+	verify.Tally
+}
+
 // TallyReader reads how much users have spent of their budgets.
 type TallyReader interface {
 	// Get returns the tally, the zero one for somebody who never tried. subject is the user's sub, or what stands for
 	// the name of somebody who is no user.
 	Get(poolID, subject string, b verify.Budget) (verify.Tally, error)
+	// Of returns all tallies of a subject, in the order of the names of their budgets.
+	Of(poolID, subject string) ([]Spent, error)
+	// Held returns the subs of users, greater than after and in order, of whom nothing is evaluated in some way at the
+	// instant, or who have failed that often in a row.
+	Held(poolID string, now time.Time, failures int, after string, limit int) (subs []string, err error)
 }
 
 // Tallies writes how much users have spent of their budgets.

@@ -126,8 +126,8 @@ func (c *Console) readPools(r *http.Request) (any, error) {
 }
 
 // findPool is the pool that the path names.
-func findPool(v store.View, r *http.Request) (*pool.Pool, error) {
-	p, err := v.Pools().Get(r.PathValue("pool"))
+func findPool(pools store.PoolReader, r *http.Request) (*pool.Pool, error) {
+	p, err := pools.Get(r.PathValue("pool"))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, notThere("there is no pool " + r.PathValue("pool"))
 	}
@@ -173,7 +173,7 @@ func (c *Console) readPool(r *http.Request) (any, error) {
 	var out *poolPage
 	now := c.Clock.Now()
 	err := c.Store.View(r.Context(), func(v store.View) error {
-		p, err := findPool(v, r)
+		p, err := findPool(v.Pools(), r)
 		if err != nil {
 			return err
 		}
@@ -283,7 +283,7 @@ func (c *Console) readUsers(r *http.Request) (any, error) {
 	}
 	out := &usersPage{frame: c.frame("Users"), Pool: r.PathValue("pool"), Filter: strings.TrimSpace(query.Get("filter"))}
 	err = c.Store.View(r.Context(), func(v store.View) error {
-		p, err := findPool(v, r)
+		p, err := findPool(v.Pools(), r)
 		if err != nil {
 			return err
 		}
@@ -326,6 +326,7 @@ type userPage struct {
 	Groups     []groupJSON     `json:"groups"`
 	Identities []identityJSON  `json:"identities"`
 	SignIns    []signInJSON    `json:"sign_ins"`
+	Attempts   []Attempts      `json:"attempts"`
 	Messages   []messageJSON   `json:"messages"`
 	Journal    []entryJSON     `json:"journal"`
 }
@@ -333,20 +334,29 @@ type userPage struct {
 // ofUser is how much of the messages and of the journal a user's page shows.
 const ofUser = 50
 
+// noUser says that the user whom the path names is not there.
+func noUser(r *http.Request) error {
+	return notThere("there is no user " + r.PathValue("user") + " in pool " + r.PathValue("pool"))
+}
+
 func (c *Console) readUser(r *http.Request) (any, error) {
 	var out *userPage
+	now := c.Clock.Now()
 	err := c.Store.View(r.Context(), func(v store.View) error {
-		p, err := findPool(v, r)
+		p, err := findPool(v.Pools(), r)
 		if err != nil {
 			return err
 		}
 		u, err := v.Users().ByLogin(p, r.PathValue("user"))
 		if errors.Is(err, store.ErrNotFound) {
-			return notThere("there is no user " + r.PathValue("user") + " in pool " + p.ID)
+			return noUser(r)
 		} else if err != nil {
 			return err
 		}
-		out, err = aboutUser(v, p, u)
+		if out, err = aboutUser(v, p, u); err != nil {
+			return err
+		}
+		out.Attempts, err = AttemptsOf(v, u, c.MaxFailures, now)
 		return err
 	})
 	if err != nil {

@@ -46,6 +46,8 @@ type Console struct {
 	Log   *slog.Logger
 	// Tokens makes tokens without a sign-in.
 	Tokens *tokens.Tokens
+	// MaxFailures is how many passwords may be wrong in a row, 0 for any number.
+	MaxFailures int
 
 	// Forget is told the id of every pool that a reset removed; nil: nobody keeps pools.
 	Forget func(poolID string)
@@ -82,6 +84,7 @@ func (c *Console) Handler() (http.Handler, error) {
 	mux.HandleFunc("POST /_poolhouse/reset", c.reset)
 	mux.HandleFunc("POST /_poolhouse/tokens", c.issueTokens)
 	mux.HandleFunc("POST /_poolhouse/keys/rotate", c.rotateKeys)
+	mux.HandleFunc("POST /_poolhouse/pools/{pool}/users/{user}/unlock", c.unlock)
 	mux.HandleFunc("GET /_poolhouse/style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "style.css") })
 	return guarded(mux), nil
 }

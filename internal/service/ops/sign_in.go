@@ -227,7 +227,8 @@ func recall(steps store.StepReader, v *visit) error {
 
 // locked reports whether no password of the user is evaluated now.
 func (s *SignIns) locked(t verify.Tally, now time.Time) bool {
-	return t.Locked(now) || s.MaxFailures > 0 && t.Failures >= s.MaxFailures
+	held, _ := t.Hold(verify.SignIn, s.MaxFailures, now)
+	return held
 }
 
 // enter is the door of a new sign-in: it refuses whom the client may tell about, and asks the pool's PreAuthentication

@@ -166,7 +166,7 @@ func (s *SignIns) guess(v *visit, tx store.Tx, u *user.Record, evaluate func() (
 	if err != nil {
 		return nil, err
 	}
-	if s.locked(words, c.Now) || codes.Locked(c.Now) || codes.Failures >= verify.MaxFailures {
+	if held, _ := codes.Hold(verify.SecondFactor, 0, c.Now); held || s.locked(words, c.Now) {
 		return fault.PasswordAttemptsExceeded(), nil
 	}
 	refused, counts, err := evaluate()

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"codes", testCodes},
 		{"tallies", testTallies},
 		{"tallies/purge", testTalliesPurge},
+		{"tallies/of users", testTalliesOfUsers},
 		{"families", testFamilies},
 		{"families/purge", testFamiliesPurge},
 		{"steps", testSteps},

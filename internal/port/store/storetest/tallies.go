@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
@@ -155,4 +157,42 @@ func testOneTally(w *world) {
 		want.Equal(w, n, b.Limit())
 		want.Equal(w, w.tally(p.ID, "somebody", b), verify.Tally{Since: now, Spent: b.Limit(), Failures: (round + 1) * b.Limit()})
 	}
+}
+
+func testTalliesOfUsers(w *world) {
+	p, q := w.newPool("eu-west-1_A", nil), w.newPool("eu-west-1_B", nil)
+	jane, joe, jim := w.newUser(p, 1, "jane").Sub, w.newUser(p, 2, "joe").Sub, w.newUser(p, 3, "jim").Sub
+	foreign := w.newUser(q, 4, "jack").Sub
+	w.update(func(tx store.Tx) error {
+		return errors.Join(
+			tx.Tallies().Put(p.ID, jane, verify.SignIn, verify.Tally{Since: noon, Spent: 5, Failures: 5, Until: after(8)}),
+			tx.Tallies().Put(p.ID, jane, verify.ResendCode, verify.Tally{Since: noon, Spent: 1}),
+			tx.Tallies().Put(p.ID, joe, verify.SecondFactor, verify.Tally{Since: noon, Failures: 100}),
+			tx.Tallies().Put(p.ID, jim, verify.SignIn, verify.Tally{Since: noon, Spent: 2, Failures: 99, Until: noon}),
+			tx.Tallies().Put(p.ID, "nobody", verify.SignIn, verify.Tally{Since: noon, Failures: 500, Until: after(900)}),
+			tx.Tallies().Put(q.ID, foreign, verify.SignIn, verify.Tally{Since: noon, Failures: 500, Until: after(900)}))
+	})
+	of, err := read(w, func(v store.View) ([]store.Spent, error) { return v.Tallies().Of(p.ID, jane) })
+	want.NoError(w, err)
+	equal(w, of, []store.Spent{{Budget: verify.ResendCode, Tally: verify.Tally{Since: noon, Spent: 1}},
+		{Budget: verify.SignIn, Tally: verify.Tally{Since: noon, Spent: 5, Failures: 5, Until: after(8)}}})
+	none, err := read(w, func(v store.View) ([]store.Spent, error) { return v.Tallies().Of(p.ID, foreign) })
+	want.NoError(w, err)
+	want.Equal(w, len(none), 0)
+
+	held := func(seconds, failures int, behind string, limit int) []string {
+		w.Helper()
+		subs, err := read(w, func(v store.View) ([]string, error) {
+			return v.Tallies().Held(p.ID, after(seconds), failures, behind, limit)
+		})
+		want.NoError(w, err)
+		return subs
+	}
+	sorted := func(subs ...string) []string { slices.Sort(subs); return subs }
+	equal(w, held(7, 100, "", 9), sorted(jane, joe))
+	equal(w, held(8, 100, "", 9), []string{joe})
+	all := sorted(jane, joe, jim)
+	equal(w, held(7, 99, "", 9), all)
+	equal(w, held(7, 99, "", 2), all[:2])
+	equal(w, held(7, 99, all[1], 2), all[2:])
 }
