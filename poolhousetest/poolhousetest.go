@@ -219,6 +219,53 @@ func (s *Server) Tokens(pool, client, username string) Tokens {
 	return Tokens{AccessToken: r.AccessToken, IDToken: r.IdToken, RefreshToken: r.RefreshToken, ExpiresIn: r.ExpiresIn}
 }
 
+// TOTPCode returns the code that a user's authenticator app shows: one that was not used yet, since each works once. It fails the test
+// when the user has no app, or when the next code is not good yet: advance the clock by half a minute then.
+func (s *Server) TOTPCode(pool, username string) string {
+	s.t.Helper()
+	var user struct {
+		App *struct{ Code, Pending, From string } `json:"software_token"`
+	}
+	s.ask(http.MethodGet, "/_poolhouse/pools/"+url.PathEscape(pool)+"/users/"+url.PathEscape(username)+"?format=json", "", &user)
+	switch {
+	case user.App == nil:
+		s.t.Fatalf("user %s has no authenticator app", username)
+	case user.App.Code != "":
+		return user.App.Code
+	case user.App.Pending != "":
+		return user.App.Pending
+	}
+	s.t.Fatalf("the app's last code was used; the next one is good at %s", user.App.From)
+	return ""
+}
+
+// FixCodes makes every code by e-mail and SMS the same, six digits, with 00 behind them where codes have eight; "" has them drawn again.
+func (s *Server) FixCodes(code string) {
+	s.t.Helper()
+	s.ask(http.MethodPost, "/_poolhouse/codes", fmt.Sprintf(`{"fixed":%q}`, code), &struct{}{})
+}
+
+// TokenState is what the server knows of a token.
+type TokenState struct {
+	Kind   string         // access, id or refresh
+	Pool   string         // "" when no key of a pool made it
+	Claims map[string]any // nil of a refresh token
+	Good   bool
+	Faults []string // why it is not good, a sentence each
+}
+
+// Inspect takes a token apart and says whether it is good: its signature, its age, and whether its sign-in was revoked.
+func (s *Server) Inspect(token string) TokenState {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]string{"token": token})
+	if err != nil {
+		s.t.Fatalf("inspect a token: %v", err)
+	}
+	var state TokenState
+	s.ask(http.MethodPost, "/_poolhouse/token", string(body), &state)
+	return state
+}
+
 // RotateKeys replaces the keys that sign the tokens of a pool. The new ones are published and sign 25 hours later by the server's
 // clock, or at once if now is set.
 func (s *Server) RotateKeys(pool string, now bool) {

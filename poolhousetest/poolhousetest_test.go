@@ -210,3 +210,45 @@ func TestTokens(t *testing.T) {
 	e, ok := errors.AsType[smithy.APIError](err)
 	want.True(t, ok && e.ErrorMessage() == "Access Token has expired", "an hour later: %v", err)
 }
+
+// TestCodesAndApps confirms a user by a fixed code, and lets an authenticator app prove itself.
+func TestCodesAndApps(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pools.yaml")
+	want.NoError(t, os.WriteFile(file, []byte("Pools:\n  - PoolName: shop\n    AutoVerifiedAttributes: [email]\n    Clients:\n      - {ClientName: web}\n"), 0o600))
+	server := poolhousetest.Start(t, poolhousetest.Apply(file))
+	client := connect(server)
+	pools, err := client.ListUserPools(t.Context(), &cognito.ListUserPoolsInput{MaxResults: aws.Int32(1)})
+	want.NoError(t, err)
+	pool := pools.UserPools[0].Id
+	apps, err := client.ListUserPoolClients(t.Context(), &cognito.ListUserPoolClientsInput{UserPoolId: pool})
+	want.NoError(t, err)
+	app := apps.UserPoolClients[0].ClientId
+	_, err = client.SetUserPoolMfaConfig(t.Context(), &cognito.SetUserPoolMfaConfigInput{UserPoolId: pool, MfaConfiguration: types.UserPoolMfaTypeOptional,
+		SoftwareTokenMfaConfiguration: &types.SoftwareTokenMfaConfigType{Enabled: true}})
+	want.NoError(t, err)
+
+	server.FixCodes("123456")
+	_, err = client.SignUp(t.Context(), &cognito.SignUpInput{ClientId: app, Username: aws.String("jane"), Password: aws.String("Correct-h0rse"),
+		UserAttributes: []types.AttributeType{{Name: aws.String("email"), Value: aws.String("jane@example.com")}}})
+	want.NoError(t, err)
+	_, err = client.ConfirmSignUp(t.Context(), &cognito.ConfirmSignUpInput{ClientId: app, Username: aws.String("jane"), ConfirmationCode: aws.String("123456")})
+	want.NoError(t, err)
+	want.Equal(t, server.LastCode("jane@example.com"), "123456")
+	server.FixCodes("")
+
+	tokens := server.Tokens(*pool, *app, "jane")
+	_, err = client.AssociateSoftwareToken(t.Context(), &cognito.AssociateSoftwareTokenInput{AccessToken: &tokens.AccessToken})
+	want.NoError(t, err)
+	code := server.TOTPCode(*pool, "jane")
+	_, err = client.VerifySoftwareToken(t.Context(), &cognito.VerifySoftwareTokenInput{AccessToken: &tokens.AccessToken, UserCode: &code})
+	want.NoError(t, err)
+	want.True(t, server.TOTPCode(*pool, "jane") != code, "a code works once")
+
+	state := server.Inspect(tokens.AccessToken)
+	want.Equal(t, []any{state.Kind, state.Pool, state.Claims["username"], state.Good}, []any{"access", *pool, "jane", true})
+	_, err = client.GlobalSignOut(t.Context(), &cognito.GlobalSignOutInput{AccessToken: &tokens.AccessToken})
+	want.NoError(t, err)
+	state = server.Inspect(tokens.RefreshToken)
+	want.True(t, !state.Good && len(state.Faults) == 1 && strings.Contains(state.Faults[0], "was revoked"), "after the sign-out: %v", state.Faults)
+}

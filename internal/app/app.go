@@ -21,6 +21,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/adapter/sqlstore"
 	"github.com/poolhouse/poolhouse/internal/config"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/service/console"
 )
 
 // Options say what server to make.
@@ -34,6 +35,8 @@ type Options struct {
 	AllowRemote bool
 	// Seed makes ids, keys and codes the same at every start; nil: they come from the system. Dev only.
 	Seed *uint64
+	// FixedCode is what all codes by e-mail and SMS are; "": they are drawn. Dev only.
+	FixedCode string
 	// Log receives the log.
 	Log io.Writer
 
@@ -78,9 +81,12 @@ func (o *Options) check() error {
 	if o.Ephemeral && c.Postgres() {
 		return errors.New("a server on PostgreSQL keeps what it stores: leave out --ephemeral or the database")
 	}
+	if o.FixedCode != "" && !console.ValidCode(o.FixedCode) {
+		return errors.New("fixed-code: give six digits, such as 123456")
+	}
 	if !o.Dev {
-		if o.Ephemeral || o.AllowRemote || o.Seed != nil {
-			return errors.New("ephemeral, allow-remote and seed are for dev alone")
+		if o.Ephemeral || o.AllowRemote || o.Seed != nil || o.FixedCode != "" {
+			return errors.New("ephemeral, allow-remote, seed and fixed-code are for dev alone")
 		}
 		if !c.Loopback() && c.TLSCert == "" && !c.BehindProxy {
 			return fmt.Errorf("listening on %s without TLS would send passwords in the clear: set --tls-cert and --tls-key, or --behind-proxy when a proxy in front ends TLS", c.Listen)

@@ -219,6 +219,8 @@ func TestUnsafeStartsAreRefused(t *testing.T) {
 			o.Dev, o.Config.BehindProxy, o.Config.Key = false, true, secret.New(strings.Repeat("0f", 32))
 		}, "poolhouse keys create"},
 		{"serve with a seed", func(o *app.Options) { o.Dev, o.Seed = false, new(uint64) }, "for dev alone"},
+		{"serve with a fixed code", func(o *app.Options) { o.Dev, o.FixedCode = false, "123456" }, "for dev alone"},
+		{"a fixed code that is none", func(o *app.Options) { o.FixedCode = "12345" }, "six digits"},
 		{"ephemeral on PostgreSQL", func(o *app.Options) { o.Ephemeral, o.Config.Database = true, secret.New("postgres://x/y") }, "PostgreSQL"},
 		{"a key that is none", func(o *app.Options) { o.Config.Key = secret.New("short") }, "32 bytes"},
 		{"a missing key file", func(o *app.Options) { o.Config.KeyFile = filepath.Join(o.Config.Data, "none") }, "is missing"},

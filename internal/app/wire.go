@@ -133,6 +133,7 @@ func (a *App) wire(ctx context.Context) error {
 	if a.o.Seed != nil {
 		a.chance = chance.Seeded(*a.o.Seed)
 	}
+	a.chance.FixCodes(a.o.FixedCode)
 	var err error
 	// Nonces are never drawn from a seed: two contents under one nonce would open each other.
 	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine, Fault: a.o.fault}); err != nil {
@@ -226,7 +227,7 @@ func (a *App) edge() error {
 		a.server.AllowedHosts = append(slices.Clone(c.AllowHosts), u.Hostname())
 	}
 	if a.o.Dev {
-		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, MaxFailures: c.PasswordFailures, Log: a.log, Forget: a.pipeline.Settings.Forget, Restart: a.applyFile}).Handler()
+		pages, err := (&console.Console{Store: a.store, Clock: a.clock, Tokens: a.tokens, FixedCode: a.o.FixedCode, MaxFailures: c.PasswordFailures, Log: a.log, Forget: a.pipeline.Settings.Forget, Restart: a.applyFile}).Handler()
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ type devCommand struct {
 	configFile
 	Ephemeral   bool    `group:"dev" help:"Keep nothing: the database lives in a temporary folder that is removed at the end."`
 	AllowRemote bool    `group:"dev" help:"Verify every signature against the printed key, so that --listen may be an address that other machines and containers reach."`
+	FixedCode   string  `group:"dev" placeholder:"DIGITS" help:"Send the same code every time by e-mail and SMS: six digits, with 00 behind them where codes have eight."`
 	Seed        *uint64 `group:"dev" placeholder:"N" help:"Draw the same ids, keys and codes at every start with the same N. Never for real users."`
 }
 
@@ -40,7 +41,7 @@ func (c *devCommand) Run(ctx context.Context, i *invocation, s Streams) error {
 	if _, err := i.settle(c, c.ConfigFile); err != nil {
 		return err
 	}
-	o := app.Options{Config: c.Config, Dev: true, Ephemeral: c.Ephemeral, AllowRemote: c.AllowRemote, Seed: c.Seed, Log: s.Err}
+	o := app.Options{Config: c.Config, Dev: true, Ephemeral: c.Ephemeral, AllowRemote: c.AllowRemote, Seed: c.Seed, FixedCode: c.FixedCode, Log: s.Err}
 	return serve(ctx, o, s, func(a *app.App) error { return a.WriteIntroduction(s.Out) })
 }
 

@@ -16,6 +16,7 @@ import (
 	mathrand "math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type Source struct {
 	mu       sync.Mutex // serialises reads of a seeded generator
 	values   io.Reader
 	requests block
+	fixed    atomic.Pointer[string] // the codes; nil: they are drawn
 }
 
 // System returns a source that reads from the operating system.
@@ -161,8 +163,29 @@ func grouped(id [16]byte) string {
 	return string(out[:])
 }
 
+// FixCodes makes every code the same from now on: six digits, with 00 behind them in codes of eight. "" has them drawn
+// again. It is for the dev server; no other may call it.
+func (s *Source) FixCodes(code string) {
+	if code == "" {
+		s.fixed.Store(nil)
+		return
+	}
+	s.fixed.Store(&code)
+}
+
+// FixedCode is the code that all are, "" when they are drawn.
+func (s *Source) FixedCode() string {
+	if code := s.fixed.Load(); code != nil {
+		return *code
+	}
+	return ""
+}
+
 // Code6 returns six decimal digits, 000000 to 999999, each code with the same chance.
 func (s *Source) Code6() string {
+	if fixed := s.FixedCode(); fixed != "" {
+		return fixed
+	}
 	const codes = 1_000_000
 	const limit = 1 << 32 / codes * codes
 	for {
@@ -174,6 +197,9 @@ func (s *Source) Code6() string {
 
 // Code8 returns eight decimal digits, each code with the same chance.
 func (s *Source) Code8() string {
+	if fixed := s.FixedCode(); fixed != "" {
+		return fixed + "00"
+	}
 	const codes = 100_000_000
 	const limit = 1 << 32 / codes * codes
 	for {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
 var _ io.Reader = (*chance.Source)(nil)
@@ -209,4 +210,16 @@ func TestRequestIDAt(t *testing.T) {
 	if a, b := s.RequestIDAt(at), s.RequestIDAt(at); a == b || a[:13] != b[:13] {
 		t.Errorf("two ids of one instant: %s, %s", a, b)
 	}
+}
+
+func TestFixCodes(t *testing.T) {
+	t.Parallel()
+	s := chance.Seeded(1)
+	s.FixCodes("123456")
+	codes := []string{s.FixedCode(), s.Code6(), s.Code8(), s.Code6()}
+	want.Equal(t, codes, []string{"123456", "123456", "12345600", "123456"})
+	want.Equal(t, chance.System().FixedCode(), "") // a source fixes its own codes alone
+	s.FixCodes("")
+	fresh := chance.Seeded(1)
+	want.Equal(t, []string{s.FixedCode(), s.Code6(), s.Code8()}, []string{"", fresh.Code6(), fresh.Code8()})
 }

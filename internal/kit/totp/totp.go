@@ -68,6 +68,13 @@ func Match(key []byte, code string, now time.Time) (step Step, ok bool) {
 	return step, ok
 }
 
+// Next is the step whose code somebody should give at an instant who must not use the last step again, nor an earlier one:
+// the present one, or the following one where it is good already. false: none is, and the present step must end first.
+func Next(last Step, now time.Time) (step Step, ok bool) {
+	step = max(StepAt(now), last+1)
+	return step, step <= StepAt(now)+window
+}
+
 // encoding is how people and apps are told a key: in capitals without padding.
 var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 

@@ -103,3 +103,20 @@ func FuzzDecode(f *testing.F) {
 		want.True(t, ok, "the code matches")
 	})
 }
+
+func TestNext(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(3000, 0)
+	for _, c := range []struct {
+		last, want totp.Step
+		ok         bool
+	}{{0, 100, true}, {99, 100, true}, {100, 101, true}, {101, 102, false}, {500, 501, false}} {
+		step, ok := totp.Next(c.last, now)
+		if step != c.want || ok != c.ok {
+			t.Errorf("after %d: %d %t, want %d %t", c.last, step, ok, c.want, c.ok)
+		}
+		if _, good := totp.Match(ascending, totp.Code(ascending, step), now); good != ok {
+			t.Errorf("after %d: the code of step %d is good: %t", c.last, step, good)
+		}
+	}
+}

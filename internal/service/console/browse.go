@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
+	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/filter"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -317,6 +318,14 @@ type signInJSON struct {
 	Revoked string `json:"revoked,omitempty"`
 }
 
+func asSignIn(f *token.Family) signInJSON {
+	s := signInJSON{ID: f.ID, Client: f.ClientID, Created: instant(f.Created), Expires: instant(f.Expires)}
+	if !f.Revoked.IsZero() {
+		s.Revoked = instant(f.Revoked)
+	}
+	return s
+}
+
 type userPage struct {
 	frame
 	userJSON
@@ -327,8 +336,10 @@ type userPage struct {
 	Identities []identityJSON  `json:"identities"`
 	SignIns    []signInJSON    `json:"sign_ins"`
 	Attempts   []Attempts      `json:"attempts"`
-	Messages   []messageJSON   `json:"messages"`
-	Journal    []entryJSON     `json:"journal"`
+
+	SoftwareToken *softwareTokenJSON `json:"software_token,omitempty"`
+	Messages      []messageJSON      `json:"messages"`
+	Journal       []entryJSON        `json:"journal"`
 }
 
 // ofUser is how much of the messages and of the journal a user's page shows.
@@ -356,7 +367,10 @@ func (c *Console) readUser(r *http.Request) (any, error) {
 		if out, err = aboutUser(v, p, u); err != nil {
 			return err
 		}
-		out.Attempts, err = AttemptsOf(v, u, c.MaxFailures, now)
+		if out.Attempts, err = AttemptsOf(v, u, c.MaxFailures, now); err != nil {
+			return err
+		}
+		out.SoftwareToken, err = softwareToken(v, p.ID, u.Sub, now)
 		return err
 	})
 	if err != nil {
@@ -388,11 +402,7 @@ func aboutUser(v store.View, p *pool.Pool, u *user.Record) (*userPage, error) {
 		return nil, err
 	}
 	for _, f := range slices.Backward(families) {
-		s := signInJSON{ID: f.ID, Client: f.ClientID, Created: instant(f.Created), Expires: instant(f.Expires)}
-		if !f.Revoked.IsZero() {
-			s.Revoked = instant(f.Revoked)
-		}
-		out.SignIns = append(out.SignIns, s)
+		out.SignIns = append(out.SignIns, asSignIn(f))
 	}
 	messages, err := v.Inbox().List("", p.ID, maxLimit)
 	if err != nil {
@@ -515,6 +525,9 @@ func (c *Console) moveByForm(w http.ResponseWriter, r *http.Request) {
 // server's own secrets stay. Then it makes what the server had at its start.
 func (c *Console) reset(w http.ResponseWriter, r *http.Request) {
 	removed, err := c.empty(r.Context())
+	if err == nil {
+		c.Tokens.Chance.FixCodes(c.FixedCode)
+	}
 	if err == nil && c.Restart != nil {
 		err = c.Restart(r.Context())
 	}

@@ -278,7 +278,7 @@ func TestReset(t *testing.T) {
 	var forgotten []string
 	restarts := 0
 	failing := false
-	c := &console.Console{Store: w.store, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Forget: func(id string) { forgotten = append(forgotten, id) },
+	c := &console.Console{Store: w.store, Clock: w.clock, Tokens: w.tokens, Log: slog.New(slog.NewTextHandler(w.log, nil)), Forget: func(id string) { forgotten = append(forgotten, id) },
 		Restart: func(context.Context) error {
 			restarts++
 			if failing {

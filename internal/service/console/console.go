@@ -46,6 +46,8 @@ type Console struct {
 	Log   *slog.Logger
 	// Tokens makes tokens without a sign-in.
 	Tokens *tokens.Tokens
+	// FixedCode is what all codes are at the start and after a reset; "": they are drawn.
+	FixedCode string
 	// MaxFailures is how many passwords may be wrong in a row, 0 for any number.
 	MaxFailures int
 
@@ -83,6 +85,12 @@ func (c *Console) Handler() (http.Handler, error) {
 	mux.HandleFunc("POST /_poolhouse/clock/move", c.moveByForm)
 	mux.HandleFunc("POST /_poolhouse/reset", c.reset)
 	mux.HandleFunc("POST /_poolhouse/tokens", c.issueTokens)
+	mux.HandleFunc("GET /_poolhouse/token", func(w http.ResponseWriter, r *http.Request) {
+		c.page(w, r, "token", tokenPage{frame: c.frame("Token")})
+	})
+	mux.HandleFunc("POST /_poolhouse/token", c.inspectToken)
+	mux.HandleFunc("GET /_poolhouse/codes", c.showCodes)
+	mux.HandleFunc("POST /_poolhouse/codes", c.fixCodes)
 	mux.HandleFunc("POST /_poolhouse/keys/rotate", c.rotateKeys)
 	mux.HandleFunc("POST /_poolhouse/pools/{pool}/users/{user}/unlock", c.unlock)
 	mux.HandleFunc("GET /_poolhouse/style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "style.css") })
