@@ -106,7 +106,7 @@ func (o *offered) list(name string) error {
 // sendFactor sends a code, which is good for this step of this sign-in alone and as long as its session.
 func (s *SignIns) sendFactor(tx store.Tx, v *visit, u *user.Record, o *offered, attribute string, d draw) (refused, err error) {
 	to := u.Attributes[attribute]
-	if to == "" {
+	if to == "" || attribute == pool.PhoneNumber && !v.c.Pool.SendsSMS() {
 		return noSecondFactor(v.c), nil
 	}
 	o.state.Code = challenge.NewCode(o.state.ID, to, d.code)
