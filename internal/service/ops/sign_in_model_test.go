@@ -193,6 +193,8 @@ func (u *modelUser) typed(p *modelPool, right bool, now time.Time) string {
 		return lockedOut
 	case u.exists && u.status == "reset" && !p.hidden:
 		return mustReset
+	case u.exists && !u.enabled && !p.hidden: // since the sign-in began
+		return isDisabled
 	case !right || !u.exists:
 		u.words.miss(now)
 		return incorrect
