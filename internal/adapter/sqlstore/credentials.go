@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"crypto/hmac"
 	"database/sql"
-	"encoding/json"
 	"errors"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
@@ -32,34 +31,22 @@ func (s passwords) Get(poolID, sub string) (*credential.Password, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.t.key(poolID)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := s.t.open(key, sealed, passwordPlace(poolID, sub)...)
-	if err != nil {
-		return nil, err
-	}
 	var x sealedPassword
-	if err := json.Unmarshal(plain, &x); err != nil {
-		return nil, s.t.fail(err)
+	if err := s.t.unseal(poolID, sealed, &x, passwordPlace(poolID, sub)...); err != nil {
+		return nil, err
 	}
 	p.Set, p.Temporary, p.Salt, p.Verifier, p.Former = instant(set), temporary != 0, x.Salt, x.Verifier, x.Former
 	return p, nil
 }
 
 func (s passwords) Put(p *credential.Password) error {
-	key, err := s.t.key(p.PoolID)
+	sealed, err := s.t.sealed(p.PoolID, sealedPassword{p.Salt, p.Verifier, p.Former}, passwordPlace(p.PoolID, p.Sub)...)
 	if err != nil {
 		return err
 	}
-	plain, err := json.Marshal(sealedPassword{p.Salt, p.Verifier, p.Former})
-	if err != nil {
-		return s.t.fail(err)
-	}
 	_, err = s.t.exec(`INSERT INTO passwords (pool_id, sub, set_at, is_temporary, sealed) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (pool_id, sub) DO UPDATE SET set_at = excluded.set_at, is_temporary = excluded.is_temporary, sealed = excluded.sealed`,
-		p.PoolID, p.Sub, millis(p.Set), flag(p.Temporary), s.t.seal(key, plain, passwordPlace(p.PoolID, p.Sub)...))
+		p.PoolID, p.Sub, millis(p.Set), flag(p.Temporary), sealed)
 	return err
 }
 

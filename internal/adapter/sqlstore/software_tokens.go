@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"database/sql"
-	"encoding/json"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
@@ -31,17 +30,9 @@ func (s softwareTokens) Get(poolID, sub string) (*credential.SoftwareToken, erro
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.t.key(poolID)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := s.t.open(key, sealed, tokenPlace(poolID, sub)...)
-	if err != nil {
-		return nil, err
-	}
 	var x sealedToken
-	if err := json.Unmarshal(plain, &x); err != nil {
-		return nil, s.t.fail(err)
+	if err := s.t.unseal(poolID, sealed, &x, tokenPlace(poolID, sub)...); err != nil {
+		return nil, err
 	}
 	t.Key, t.Pending, t.Name, t.Last = x.Key, x.Pending, x.Name, totp.Step(last)
 	return t, nil
@@ -49,18 +40,14 @@ func (s softwareTokens) Get(poolID, sub string) (*credential.SoftwareToken, erro
 
 // Put never lets the last step fall back, whatever the caller read before.
 func (s softwareTokens) Put(t *credential.SoftwareToken) error {
-	key, err := s.t.key(t.PoolID)
+	sealed, err := s.t.sealed(t.PoolID, sealedToken{t.Key, t.Pending, t.Name}, tokenPlace(t.PoolID, t.Sub)...)
 	if err != nil {
 		return err
-	}
-	plain, err := json.Marshal(sealedToken{t.Key, t.Pending, t.Name})
-	if err != nil {
-		return s.t.fail(err)
 	}
 	_, err = s.t.exec(`INSERT INTO software_tokens AS old (pool_id, sub, last_step, sealed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (pool_id, sub) DO UPDATE SET sealed = excluded.sealed,
 		last_step = CASE WHEN old.last_step > excluded.last_step THEN old.last_step ELSE excluded.last_step END`,
-		t.PoolID, t.Sub, int64(t.Last), s.t.seal(key, plain, tokenPlace(t.PoolID, t.Sub)...))
+		t.PoolID, t.Sub, int64(t.Last), sealed)
 	return err
 }
 

@@ -150,14 +150,8 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 		if now.Sub != r.Sub {
 			return store.ErrStale // another user by now: start again
 		}
-		after, err := replace(tx, c, now, now, current, next)
-		if err != nil {
-			return err
-		}
-		if warn, err = u.Messages.PostAlerts(tx, c, now, after, true, alerts); err != nil {
-			return err
-		}
-		return tx.Journal().Add(c.Entry(c.Pool.ID, now.Sub, "password"))
+		_, warn, err = exchange(tx, c, u.Messages, now, current, next, alerts)
+		return err
 	})
 	if err != nil {
 		return nil, err

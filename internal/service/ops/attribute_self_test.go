@@ -86,11 +86,7 @@ func TestUpdateUserAttributesVectors(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			onBoth(t, both(vectorPool, v.pool), func(w *world) {
-				attributes := v.user
-				if attributes == nil {
-					attributes = vectorUser
-				}
-				u := w.addUser("u", attributes)
+				u := w.addUser("u", v.attributes())
 				token := w.access(u)
 				if v.change != nil {
 					after := u.Clone()
@@ -103,10 +99,7 @@ func TestUpdateUserAttributesVectors(t *testing.T) {
 					u = after
 				}
 				w.clock.Advance(time.Minute)
-				body := v.raw
-				if body == "" {
-					body = list(v.attrs)
-				}
+				body := v.body()
 				expected, after, sent := v.want, v.after, v.sent
 				if !strings.Contains(expected, "validation error") && !strings.HasPrefix(expected, "SerializationException") {
 					var given []struct{ Name string }
@@ -133,7 +126,7 @@ func TestUpdateUserAttributesVectors(t *testing.T) {
 					}
 					expected = `{"CodeDeliveryDetailsList":[` + strings.Join(codes, ",") + `]}`
 				} else {
-					after, sent, modified, entries = attributes, nil, u.Modified, 0
+					after, sent, modified, entries = v.attributes(), nil, u.Modified, 0
 				}
 				want.Equal(w, w.self("UpdateUserAttributes", token, `,"UserAttributes":`+body), expected)
 				now := w.stored(u)

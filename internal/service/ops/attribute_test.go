@@ -75,9 +75,9 @@ func with(pairs ...string) map[string]string {
 	return m
 }
 
-// The vectors of one user in one pool. want is the answer; after is the complete set of attributes then, nil when
+// vector is an update of one user in one pool. want is the answer; after is the complete set of attributes then, nil when
 // nothing may have changed; sent is the complete list of messages.
-var vectors = []struct {
+type vector struct {
 	name   string
 	pool   func(*pool.Settings)
 	user   map[string]string // nil: vectorUser
@@ -87,7 +87,24 @@ var vectors = []struct {
 	want   string // "" means {}
 	after  map[string]string
 	sent   []string
-}{
+}
+
+func (v vector) attributes() map[string]string {
+	if v.user == nil {
+		return vectorUser
+	}
+	return v.user
+}
+
+// body is the JSON of UserAttributes.
+func (v vector) body() string {
+	if v.raw == "" {
+		return list(v.attrs)
+	}
+	return v.raw
+}
+
+var vectors = []vector{
 	{name: "V01 custom attribute", attrs: "custom:tier=gold", after: with("custom:tier", "gold")},
 	{name: "V02 email without flag", attrs: "email=b@x.io", after: with("email", "b@x.io", "email_verified", "false"), sent: []string{"EMAIL b@x.io " + updateSource}},
 	{name: "V03 email with flag", attrs: "email=b@x.io, email_verified=true", after: with("email", "b@x.io")},
@@ -172,29 +189,21 @@ func TestAdminUpdateUserAttributes(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			onBoth(t, both(vectorPool, v.pool), func(w *world) {
-				attributes := v.user
-				if attributes == nil {
-					attributes = vectorUser
-				}
-				u := w.addUser("u", attributes, func(r *user.Record) {
+				u := w.addUser("u", v.attributes(), func(r *user.Record) {
 					if v.change != nil {
 						v.change(r)
 					}
 				})
 				w.clock.Advance(time.Minute)
-				body := v.raw
-				if body == "" {
-					body = list(v.attrs)
-				}
 				expected := v.want
 				if expected == "" {
 					expected = "{}"
 				}
-				want.Equal(w, w.update1("u", body), expected)
+				want.Equal(w, w.update1("u", v.body()), expected)
 				now := w.stored(u)
 				after, modified, entries := v.after, start.Add(time.Minute), 1
 				if v.want != "" {
-					after, modified, entries = attributes, u.Modified, 0
+					after, modified, entries = v.attributes(), u.Modified, 0
 				}
 				want.Equal(w, now.Attributes, after)
 				want.Equal(w, now.Modified, modified)

@@ -55,14 +55,8 @@ func (p *Passwords) Change(ctx context.Context, c *dispatch.Call, in *api.Change
 		if err != nil {
 			return err
 		}
-		after, err := replace(tx, c, now, now, current, next)
-		if err != nil {
-			return err
-		}
-		if warn, err = p.Messages.PostAlerts(tx, c, now, after, true, alerts); err != nil {
-			return err
-		}
-		return tx.Journal().Add(c.Entry(c.Pool.ID, now.Sub, "password"))
+		_, warn, err = exchange(tx, c, p.Messages, now, current, next, alerts)
+		return err
 	})
 	if err != nil {
 		return nil, err

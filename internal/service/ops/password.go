@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
@@ -13,6 +14,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/srp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/messages"
 )
 
 // This file holds what operations have in common that give a user a password or ask for one.
@@ -73,6 +75,19 @@ func replace(tx store.Tx, c *dispatch.Call, r, changed *user.Record, current *cr
 		return nil, err
 	}
 	return after, rebind(tx, c.Pool.ID, r.Sub)
+}
+
+// exchange is replace when nothing changes but the password, with the alerts to the user, which are to leave after the
+// commit, and the line of the journal.
+func exchange(tx store.Tx, c *dispatch.Call, m *messages.Messages, u *user.Record, current *credential.Password, next credential.Password,
+	ids messages.AlertIDs) (after *user.Record, alerts []*notice.Message, err error) {
+	if after, err = replace(tx, c, u, u, current, next); err != nil {
+		return nil, nil, err
+	}
+	if alerts, err = m.PostAlerts(tx, c, u, after, true, ids); err != nil {
+		return nil, nil, err
+	}
+	return after, alerts, tx.Journal().Add(c.Entry(c.Pool.ID, u.Sub, "password"))
 }
 
 // rebind forgets failed attempts at a user's password, at codes for a new one, and at codes that take its place: it was set by

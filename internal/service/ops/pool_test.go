@@ -563,15 +563,7 @@ func TestReplicaTakesNoConfiguration(t *testing.T) {
 	onBoth(t, nil, func(w *world) {
 		l := w.ownRegion()
 		client := clientID(w.T, l.ok("CreateUserPoolClient", `{"UserPoolId":"$pool","ClientName":"c"}`))
-		w.update(func(tx store.Tx) error {
-			p, err := tx.Pools().Get(w.pool.ID)
-			if err != nil {
-				return err
-			}
-			p.Replica = true
-			return tx.Pools().Save(p)
-		})
-		w.pipeline.Settings.Forget(w.pool.ID)
+		w.onReplica()
 		for operation, rest := range map[string]string{"UpdateUserPool": "", "DeleteUserPool": "", "AddCustomAttributes": `,"CustomAttributes":[{"Name":"x","AttributeDataType":"String"}]`,
 			"CreateUserPoolClient": `,"ClientName":"c"`, "UpdateUserPoolClient": `,"ClientId":"` + client + `"`, "DeleteUserPoolClient": `,"ClientId":"` + client + `"`} {
 			l.refused(operation, `{"UserPoolId":"$pool"`+rest+`}`, "OperationNotEnabledException: The operation "+operation+" is not enabled on a secondary replica.")

@@ -229,6 +229,30 @@ func (d *Decoys) subjectOf(c *dispatch.Call, u *user.Record, name string) string
 	return u.Sub
 }
 
+// claimant is who a public request says it is from.
+type claimant struct {
+	user    *user.Record // nil when nobody has the name
+	unfit   error        // why the request can not be for this user; only where the client hides who exists
+	subject string       // whose attempts are counted
+	attempt attempt      // the one that the request has spent
+}
+
+// approach finds who a public request is from and spends one of their attempts. A user whom unfit has a fault for, nil
+// among them, is refused with it; where the client hides who exists the caller goes on with it as with any other.
+//
+// refused is that of spend: it is to be returned after the commit.
+func (d *Decoys) approach(tx store.Tx, c *dispatch.Call, name string, unfit func(*user.Record) error, b verify.Budget) (who claimant, refused, err error) {
+	if who.user, err = lookUp(tx.Users(), c.Pool, name); err != nil {
+		return who, nil, err
+	}
+	who.subject = d.subjectOf(c, who.user, name)
+	if who.unfit = unfit(who.user); who.unfit != nil && !hidden(c) {
+		return who, nil, who.unfit
+	}
+	who.attempt, refused, err = spend(tx, c, who.subject, b)
+	return who, refused, err
+}
+
 // credential is what would be stored of a password: a salt, and a verifier that no password is known to have.
 func (d *Decoys) credential(p *pool.Pool, name string) (salt, verifier []byte) {
 	key := user.Key(p, user.Names, name)

@@ -263,13 +263,8 @@ func (r *Recovery) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confir
 		if _, used, err := checkRecovery(tx, c, now, u.Sub, in.ConfirmationCode); err != nil || used != nil {
 			return cmp.Or(err, used)
 		}
-		if after, err = replace(tx, c, now, now, current, next); err != nil {
-			return err
-		}
-		if warn, err = r.Messages.PostAlerts(tx, c, now, after, true, alerts); err != nil {
-			return err
-		}
-		return tx.Journal().Add(c.Entry(c.Pool.ID, u.Sub, "password"))
+		after, warn, err = exchange(tx, c, r.Messages, now, current, next, alerts)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -283,31 +278,24 @@ func (r *Recovery) prove(ctx context.Context, c *dispatch.Call, in *api.ConfirmF
 	var refusal error
 	err = r.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) (err error) {
 		refusal = nil
-		if u, err = lookUp(tx.Users(), c.Pool, in.Username); err != nil {
-			return err
-		}
-		state := unprovable(u)
-		if state != nil && !hidden(c) {
-			return state
-		}
-		subject := r.Decoys.subjectOf(c, u, in.Username)
-		try, over, err := spend(tx, c, subject, verify.ConfirmRecovery)
+		who, over, err := r.Decoys.approach(tx, c, in.Username, unprovable, verify.ConfirmRecovery)
 		if err != nil || over != nil {
 			refusal = over
 			return err
 		}
-		_, wrong, err := checkRecovery(tx, c, u, subject, in.ConfirmationCode)
+		_, wrong, err := checkRecovery(tx, c, who.user, who.subject, in.ConfirmationCode)
 		switch {
 		case err != nil:
 			return err
-		case state != nil: // hidden: even the right code tells nothing of such a user
+		case who.unfit != nil: // hidden: even the right code tells nothing of such a user
 			refusal = fault.CodeMismatch()
-			return try.fail()
+			return who.attempt.fail()
 		case wrong != nil:
 			refusal = wrong
-			return try.fail()
+			return who.attempt.fail()
 		}
-		current, err = password(tx.Passwords(), c.Pool.ID, subject)
+		u = who.user
+		current, err = password(tx.Passwords(), c.Pool.ID, who.subject)
 		return err
 	})
 	return u, current, cmp.Or(err, refusal)

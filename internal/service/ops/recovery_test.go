@@ -13,7 +13,6 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
-	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
@@ -472,20 +471,8 @@ func TestRecoveryDeliveryFails(t *testing.T) {
 func TestRecoveryClients(t *testing.T) {
 	t.Parallel()
 	onBoth(t, openPool, func(w *world) {
-		w.clientID = "00000000000000000000000000"
 		w.addUser("u", vectorUser)
-		more := map[string]string{"ForgotPassword": `"ClientMetadata":{}`, "ConfirmForgotPassword": code("123456") + newPassword}
-		for operation, m := range more {
-			want.Equal(w, w.public(operation, "u", m), "ResourceNotFoundException: User pool client 00000000000000000000000000 does not exist.")
-		}
-		c := w.client(func(c *pool.Client) {
-			c.Secrets = []pool.ClientSecret{{ID: "1", Value: secret.New("old")}, {ID: "2", Value: secret.New("new")}}
-		})
-		for operation, m := range more {
-			want.Equal(w, w.public(operation, "u", m), "NotAuthorizedException: Client "+c.ID+" is configured with secret but SECRET_HASH was not received")
-			want.Equal(w, w.public(operation, "u", m+","+secretHash("new", "U", c.ID)), "NotAuthorizedException: Unable to verify secret hash for client "+c.ID)
-		}
-		want.Equal(w, w.journal(""), nil)
+		c := w.proving("u", map[string]string{"ForgotPassword": `"ClientMetadata":{}`, "ConfirmForgotPassword": code("123456") + newPassword})
 		want.Equal(w, w.public("ForgotPassword", "u", secretHash("old", "u", c.ID)), byMail)
 		want.Equal(w, w.public("ConfirmForgotPassword", "u", code(w.code())+newPassword+","+secretHash("new", "u", c.ID)), "{}")
 	})
@@ -497,15 +484,7 @@ func TestRecoveryOnReplica(t *testing.T) {
 		w.client(nil)
 		u := w.addUser("u", vectorUser)
 		token := w.access(u)
-		w.update(func(tx store.Tx) error {
-			p, err := tx.Pools().Get(w.pool.ID)
-			if err != nil {
-				return err
-			}
-			p.Replica = true
-			return tx.Pools().Save(p)
-		})
-		w.pipeline.Settings.Forget(w.pool.ID)
+		w.onReplica()
 		no := func(operation string) string {
 			return "OperationNotEnabledException: The operation " + operation + " is not enabled on a secondary replica."
 		}

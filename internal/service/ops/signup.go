@@ -186,29 +186,21 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 	var refusal error
 	err = s.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
 		after, refusal = nil, nil
-		u, err := lookUp(tx.Users(), c.Pool, in.Username)
-		if err != nil {
-			return err
-		}
-		state := unconfirmable(u)
-		if state != nil && !hidden(c) {
-			return state
-		}
-		subject := s.Decoys.subjectOf(c, u, in.Username)
-		try, over, err := spend(tx, c, subject, verify.ConfirmSignUp)
+		who, over, err := s.Decoys.approach(tx, c, in.Username, unconfirmable, verify.ConfirmSignUp)
 		if err != nil || over != nil {
 			refusal = over
 			return err
 		}
-		code, wrong, err := checkCode(tx.Codes(), c, subject, verify.SignUp, in.ConfirmationCode, hidden(c))
+		u := who.user
+		code, wrong, err := checkCode(tx.Codes(), c, who.subject, verify.SignUp, in.ConfirmationCode, hidden(c))
 		switch {
 		case err != nil:
 			return err
 		case wrong != nil:
 			refusal = wrong
-			return try.fail()
-		case state != nil:
-			refusal = state
+			return who.attempt.fail()
+		case who.unfit != nil:
+			refusal = who.unfit
 			return nil
 		}
 		next, flag := u.Confirm(code.Target, c.Now)
@@ -220,7 +212,7 @@ func (s *SignUps) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confirm
 		if proven = flag; flag != "" {
 			names = append(names, flag)
 		}
-		if err := try.forget(); err != nil {
+		if err := who.attempt.forget(); err != nil {
 			return err
 		}
 		after = next
@@ -290,22 +282,16 @@ func (s *SignUps) Resend(ctx context.Context, c *dispatch.Call, in *api.ResendCo
 	var refusal error
 	err := s.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) (err error) {
 		sent, details, refusal = nil, nil, nil
-		if u, err = lookUp(tx.Users(), c.Pool, in.Username); err != nil {
-			return err
-		}
-		state := unreachable(c.Pool, u)
-		if state != nil && !hidden(c) {
-			return state
-		}
-		subject := s.Decoys.subjectOf(c, u, in.Username)
-		_, over, err := spend(tx, c, subject, verify.ResendCode)
+		unfit := func(u *user.Record) error { return unreachable(c.Pool, u) }
+		who, over, err := s.Decoys.approach(tx, c, in.Username, unfit, verify.ResendCode)
 		if err != nil || over != nil {
 			refusal = over
 			return err
 		}
-		if state != nil {
+		u = who.user
+		if who.unfit != nil {
 			details = s.Decoys.Delivery(c, in.Username)
-			return idle(tx, c, subject, code.code)
+			return idle(tx, c, who.subject, code.code)
 		}
 		if sent, err = s.ask(tx, c, u, notice.SourceResend, code, in.ClientMetadata, hidden(c)); err != nil {
 			return err

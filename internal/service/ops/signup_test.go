@@ -389,23 +389,29 @@ func secretHash(key, username, client string) string {
 	return fmt.Sprintf(`"SecretHash":%q`, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// What all public operations check before they look for a user.
+// proving makes a client with two secrets, "old" and "new", and holds what public operations check before they look for a
+// user. The operations come with what their requests have besides the name.
+func (w *world) proving(name string, operations map[string]string) *pool.Client {
+	w.Helper()
+	w.clientID = "00000000000000000000000000"
+	for operation, m := range operations {
+		want.Equal(w, w.public(operation, name, m), "ResourceNotFoundException: User pool client 00000000000000000000000000 does not exist.")
+	}
+	c := w.client(func(c *pool.Client) {
+		c.Secrets = []pool.ClientSecret{{ID: "1", Value: secret.New("old")}, {ID: "2", Value: secret.New("new")}}
+	})
+	for operation, m := range operations {
+		want.Equal(w, w.public(operation, name, m), "NotAuthorizedException: Client "+c.ID+" is configured with secret but SECRET_HASH was not received")
+		want.Equal(w, w.public(operation, name, m+","+secretHash("new", strings.ToUpper(name), c.ID)), "NotAuthorizedException: Unable to verify secret hash for client "+c.ID)
+	}
+	want.Equal(w, w.journal(""), nil)
+	return c
+}
+
 func TestSignUpClients(t *testing.T) {
 	t.Parallel()
 	onBoth(t, openPool, func(w *world) {
-		w.clientID = "00000000000000000000000000"
-		more := map[string]string{"SignUp": goodPassword, "ConfirmSignUp": code("123456"), "ResendConfirmationCode": `"ClientMetadata":{}`}
-		for operation, m := range more {
-			want.Equal(w, w.public(operation, "jane", m), "ResourceNotFoundException: User pool client 00000000000000000000000000 does not exist.")
-		}
-		c := w.client(func(c *pool.Client) {
-			c.Secrets = []pool.ClientSecret{{ID: "1", Value: secret.New("old")}, {ID: "2", Value: secret.New("new")}}
-		})
-		for operation, m := range more {
-			want.Equal(w, w.public(operation, "jane", m), "NotAuthorizedException: Client "+c.ID+" is configured with secret but SECRET_HASH was not received")
-			want.Equal(w, w.public(operation, "jane", m+","+secretHash("new", "JANE", c.ID)), "NotAuthorizedException: Unable to verify secret hash for client "+c.ID)
-		}
-		want.Equal(w, w.journal(""), nil)
+		c := w.proving("jane", map[string]string{"SignUp": goodPassword, "ConfirmSignUp": code("123456"), "ResendConfirmationCode": `"ClientMetadata":{}`})
 		want.Contains(w, w.public("SignUp", "jane", goodPassword+`,"UserAttributes":`+list("email=n@x.io")+","+secretHash("old", "jane", c.ID)), `"UserConfirmed":false`)
 		want.Contains(w, w.public("ResendConfirmationCode", "jane", secretHash("new", "jane", c.ID)), `"EMAIL"`)
 		want.Equal(w, w.public("ConfirmSignUp", "jane", code(w.code())+","+secretHash("new", "jane", c.ID)), "{}")
@@ -452,15 +458,7 @@ func TestSignUpOnReplica(t *testing.T) {
 	onBoth(t, openPool, func(w *world) {
 		w.client(nil)
 		w.newcomer("jane", "email=n@x.io")
-		w.update(func(tx store.Tx) error {
-			p, err := tx.Pools().Get(w.pool.ID)
-			if err != nil {
-				return err
-			}
-			p.Replica = true
-			return tx.Pools().Save(p)
-		})
-		w.pipeline.Settings.Forget(w.pool.ID)
+		w.onReplica()
 		for operation, m := range map[string]string{"SignUp": goodPassword, "ConfirmSignUp": code("123456"), "ResendConfirmationCode": `"ClientMetadata":{}`} {
 			want.Equal(w, w.public(operation, "jane", m), "OperationNotEnabledException: The operation "+operation+" is not enabled on a secondary replica.")
 		}
