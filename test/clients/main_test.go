@@ -209,9 +209,12 @@ func finish(t *testing.T, c *exec.Cmd) result {
 	t.Helper()
 	var out, err bytes.Buffer
 	c.Stdout, c.Stderr = &out, &err
-	guard := time.AfterFunc(patience, func() { _ = c.Cancel() })
-	defer guard.Stop()
-	fail := c.Run()
+	fail := c.Start()
+	if fail == nil {
+		guard := time.AfterFunc(patience, func() { _ = c.Cancel() }) // one that has ended needs none
+		fail = c.Wait()
+		guard.Stop()
+	}
 	if exit := (*exec.ExitError)(nil); fail != nil && !errors.As(fail, &exit) {
 		t.Fatalf("%s: %v; the Debian package that has it is one of awscli, curl, nodejs, python3-boto3", c.Path, fail)
 	}

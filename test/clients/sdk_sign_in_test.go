@@ -34,6 +34,7 @@ func newSDKApp(t *testing.T, c *idp.Client, settings *idp.CreateUserPoolClientIn
 	t.Helper()
 	a := &sdkApp{Client: c, pool: sdkPool(t, c, &idp.CreateUserPoolInput{})}
 	settings.UserPoolId, settings.ClientName = &a.pool, aws.String("server")
+	settings.AuthSessionValidity = aws.Int32(15) // minutes; codes of apps move the clock on
 	made, err := c.CreateUserPoolClient(t.Context(), settings)
 	want.NoError(t, err)
 	a.client = *made.UserPoolClient.ClientId

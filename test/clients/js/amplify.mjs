@@ -39,7 +39,8 @@ const browser = await chromium.launch({
 // run in the page.
 const visit = async (settings = {}, client = {}) => {
   const pool = await makePool({ AutoVerifiedAttributes: ['email'], ...settings });
-  const { UserPoolClient } = await send('CreateUserPoolClient', { UserPoolId: pool.Id, ClientName: 'web', ...client });
+  const settled = { UserPoolId: pool.Id, ClientName: 'web', AuthSessionValidity: 15, ...client };
+  const { UserPoolClient } = await send('CreateUserPoolClient', settled);
   const page = await (await browser.newContext()).newPage();
   const loud = [];
   page.on('pageerror', (error) => loud.push(String(error)));
@@ -156,6 +157,21 @@ await run(
       const { tokens: fourth } = await auth.fetchAuthSession();
       await auth.signOut({ global: true });
       await assert.rejects(send('GetUser', { AccessToken: fourth.accessToken }), { message: 'Access Token has been revoked' });
+      await close();
+    },
+
+    async 'refresh tokens rotate'() {
+      const RefreshTokenRotation = { Feature: 'ENABLED', RetryGracePeriodSeconds: 0 };
+      const { page, auth, close } = await known({}, undefined, { RefreshTokenRotation, ExplicitAuthFlows: ['ALLOW_USER_SRP_AUTH'] });
+      await auth.signIn(jane);
+      const kept = () => page.evaluate(() => Object.entries(localStorage).find(([key]) => key.endsWith('refreshToken'))[1]);
+      const seen = new Set([await kept()]);
+      for (let round = 0; round < 3; round++) {
+        const { tokens } = await auth.fetchAuthSession({ forceRefresh: true });
+        assert.equal((await send('GetUser', { AccessToken: tokens.accessToken })).Username, 'jane');
+        seen.add(await kept());
+      }
+      assert.equal(seen.size, 4);
       await close();
     },
 

@@ -27,7 +27,8 @@ class Memory extends Map {
 // A pool of the library with a user of it, and the pool itself.
 const visit = async (settings = {}, client = {}) => {
   const pool = await makePool({ AutoVerifiedAttributes: ['email'], ...settings });
-  const { UserPoolClient } = await send('CreateUserPoolClient', { UserPoolId: pool.Id, ClientName: 'web', ...client });
+  const settled = { UserPoolId: pool.Id, ClientName: 'web', AuthSessionValidity: 15, ...client };
+  const { UserPoolClient } = await send('CreateUserPoolClient', settled);
   const storage = new Memory();
   const site = new CognitoUserPool({ UserPoolId: pool.Id, ClientId: UserPoolClient.ClientId, endpoint, Storage: storage });
   return { pool, site, storage, user: (name = 'jane') => new CognitoUser({ Username: name, Pool: site, Storage: storage }) };
@@ -113,6 +114,19 @@ await run({
     typed.setAuthenticationFlowType('USER_PASSWORD_AUTH');
     await refusal(...incorrect, (on) => typed.authenticateUser(details(next), on));
     assert.ok((await signIn(typed)).isValid());
+  },
+
+  async 'names and passwords in all letters'() {
+    const { pool, site, storage } = await visit();
+    const people = { 'größe-Ü': 'Pässwört 1 😀', 'ジェーン': '０Aa1 пароль!', jane_doe: '0'.repeat(90) + 'aA!', 'j+%2B': '"\\\'<&> Aa1 x' };
+    for (const [Username, Password] of Object.entries(people)) {
+      await send('AdminCreateUser', { UserPoolId: pool.Id, Username, MessageAction: 'SUPPRESS' });
+      await send('AdminSetUserPassword', { UserPoolId: pool.Id, Username, Password, Permanent: true });
+      const user = new CognitoUser({ Username, Pool: site, Storage: storage });
+      const session = await expect('onSuccess', (on) => user.authenticateUser(details(Password, Username), on));
+      assert.equal(claims(session.getIdToken().getJwtToken())['cognito:username'], Username);
+      await refusal(...incorrect, (on) => user.authenticateUser(details(Password.slice(1), Username), on));
+    }
   },
 
   async 'a new password is required'() {

@@ -12,7 +12,8 @@ const incorrect = [sdk.NotAuthorizedException, 'Incorrect username or password.'
 // A pool, an app client of it, and its user.
 const setUp = async (settings, client) => {
   const pool = await makePool(settings);
-  const { UserPoolClient } = await send('CreateUserPoolClient', { UserPoolId: pool.Id, ClientName: 'web', ...client });
+  const settled = { UserPoolId: pool.Id, ClientName: 'web', AuthSessionValidity: 15, ...client };
+  const { UserPoolClient } = await send('CreateUserPoolClient', settled);
   const jane = { UserPoolId: pool.Id, Username: 'jane' };
   const attributes = { email: 'jane@example.com', email_verified: 'true', phone_number: phone, phone_number_verified: 'true' };
   await send('AdminCreateUser', { ...jane, MessageAction: 'SUPPRESS', UserAttributes: pairs(attributes) });

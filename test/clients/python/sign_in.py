@@ -16,7 +16,8 @@ def make_pool(flows=("ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH
     """A pool with an app client that has no secret unless it asks for one, and its user jane."""
     settings = {name: members.pop(name) for name in ("GenerateSecret", "RefreshTokenRotation") if name in members}
     pool = idp.create_user_pool(PoolName=unique("pool"), **members)["UserPool"]
-    app = idp.create_user_pool_client(UserPoolId=pool["Id"], ClientName="server", ExplicitAuthFlows=list(flows), **settings)["UserPoolClient"]
+    settings.update(ClientName="server", ExplicitAuthFlows=list(flows), AuthSessionValidity=15)
+    app = idp.create_user_pool_client(UserPoolId=pool["Id"], **settings)["UserPoolClient"]
     attributes = pairs(email="jane@example.com", email_verified="true", phone_number=PHONE, phone_number_verified="true")
     idp.admin_create_user(UserPoolId=pool["Id"], Username="jane", TemporaryPassword=PASSWORD, MessageAction="SUPPRESS", UserAttributes=attributes)
     return pool, app
