@@ -212,9 +212,9 @@ func TestCustomWithSRP(t *testing.T) {
 		all := script{next: table(srp, "PASSWORD_VERIFIER", srp+" PASSWORD_VERIFIER+", "CUSTOM_CHALLENGE", srp+" PASSWORD_VERIFIER+ SMS_MFA+", "CUSTOM_CHALLENGE",
 			srp+" PASSWORD_VERIFIER+ CUSTOM_CHALLENGE+[m2]", "tokens", srp+" PASSWORD_VERIFIER+ SMS_MFA+ CUSTOM_CHALLENGE+[m3]", "tokens")}
 		w.play(all)
-		c, s := w.customSRP("a@x.io")
+		_, s := w.customSRP("a@x.io")
 		want.Equal(w, s.text, nobodyThere) // no alias in this pool
-		c, s = w.customSRP("u")
+		c, s := w.customSRP("u")
 		want.Equal(w, s.ChallengeName, "PASSWORD_VERIFIER")
 		want.Equal(w, len(s.ChallengeParameters), 5)
 		proof := w.prove(c, s, rightPassword)
