@@ -364,6 +364,7 @@ func (w *world) code() string {
 type functions struct {
 	mu     sync.Mutex
 	events []event
+	texts  []string // the same as they came, each behind a line with its trigger
 	answer func(c *trigger.Call) (json.RawMessage, error)
 }
 
@@ -385,6 +386,7 @@ func (f *functions) Run(ctx context.Context, c *trigger.Call) (json.RawMessage, 
 		return nil, err
 	}
 	f.events = append(f.events, e)
+	f.texts = append(f.texts, "-- "+c.Trigger+" --\n"+string(c.Event))
 	if f.answer == nil {
 		return json.RawMessage(`{}`), nil
 	}
