@@ -264,18 +264,13 @@ var models = []model{
 		w.client(allFlows)
 		s := w.readSignIn(w.public("SignUp", "new", `"UserAttributes":`+list("email=n@x.io, name=N")))
 		s = w.readSignIn(w.public("ConfirmSignUp", "new", code(w.code())+`,"Session":"`+s.Session+`"`))
+		w.access(w.byName("new")) // the pool has a key
 		return `{"ClientId":"` + w.clientID + `","AuthFlow":"USER_AUTH","Session":"` + s.Session + `"}`
-	}},
-	{"InitiateAuth", "keeps what functions remember", customPool, func(w *world) string {
-		w.client(allFlows)
-		w.withPassword("jane", nil)
-		w.play(script{next: table("", "CUSTOM_CHALLENGE"), create: `{"privateChallengeParameters":{"k":"` + strings.Repeat("x", 3000) + `"}}`})
-		_, body := beginBody(w, "CUSTOM_AUTH", map[string]string{"USERNAME": "jane"})
-		return body
 	}},
 	{"RespondToAuthChallenge", "judged by functions", customPool, func(w *world) string {
 		w.client(allFlows)
 		w.withPassword("jane", nil)
+		w.gotTokens(w.byPassword("jane", rightPassword)) // the pool has a key
 		w.play(riddle)
 		return w.answerBody("CUSTOM_CHALLENGE", w.custom("jane").Session, map[string]string{"USERNAME": "jane", "ANSWER": "sesame"})
 	}},
