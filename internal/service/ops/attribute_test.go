@@ -395,12 +395,16 @@ func TestAdminUpdateUserAttributesV44PendingIsReplaced(t *testing.T) {
 		want.Equal(w, w.stored(u).Pending, map[string]user.Pending{"email": {Value: "c@x.io", Requested: start.Add(time.Second)}})
 		w.view(func(v store.View) error {
 			code, err := v.Codes().Get(w.pool.ID, u.Sub, verify.Email)
-			want.NoError(w, err)
+			if err != nil {
+				return err
+			}
 			want.Equal(w, code.Target, "c@x.io")
 			want.Equal(w, code.Expires, start.Add(time.Second+24*time.Hour))
 			for plain, right := range map[string]bool{first: first == second, second: true} {
 				ok, err := v.Codes().Matches(w.pool.ID, u.Sub, verify.Email, secret.New(plain))
-				want.NoError(w, err)
+				if err != nil {
+					return err
+				}
 				want.Equal(w, ok, right)
 			}
 			return nil
@@ -412,8 +416,7 @@ func TestAdminUpdateUserAttributesV44PendingIsReplaced(t *testing.T) {
 		want.Equal(w, now.Attributes, with("email", "d@x.io"))
 		w.view(func(v store.View) error {
 			_, err := v.Codes().Get(w.pool.ID, u.Sub, verify.Email)
-			want.Error(w, err, store.ErrNotFound)
-			return nil
+			return nothing(err)
 		})
 	})
 }

@@ -39,10 +39,16 @@ func TestWalkBadInput(t *testing.T) {
 		want.Equal(w, w.stored(u), u)
 		w.view(func(v store.View) error {
 			now, err := v.Pools().Get(w.pool.ID)
+			if err != nil {
+				return err
+			}
+			entries, err := v.Journal().List(time.Time{}, "", w.pool.ID, "", 10)
+			if err != nil {
+				return err
+			}
 			want.Equal(w, now, w.pool)
-			entries, _ := v.Journal().List(time.Time{}, "", w.pool.ID, "", 10)
 			want.Equal(w, len(entries), 0)
-			return err
+			return nil
 		})
 		want.Equal(w, w.sent(), nil)
 		want.True(w, operations >= 22 && cases > 1500, "only %d cases for %d operations", cases, operations)

@@ -158,8 +158,14 @@ func TestIssue(t *testing.T) {
 		Scopes: []string{token.AdminScope}, AuthTime: noon, Created: noon, Expires: noon.AddDate(0, 0, 30)})
 	want.NoError(t, w.store.View(t.Context(), func(v store.View) error {
 		stored, err := v.Families().Get(poolID, w.user.Sub, family.ID)
+		if err != nil {
+			return err
+		}
+		journal, err := v.Journal().List(time.Time{}, "", poolID, w.user.Sub, 10)
+		if err != nil {
+			return err
+		}
 		want.Equal(t, stored, family)
-		journal, _ := v.Journal().List(time.Time{}, "", poolID, w.user.Sub, 10)
 		want.Equal(t, len(journal), 1)
 		want.Equal(t, journal[0].Operation, "IssueTokens")
 		return err
