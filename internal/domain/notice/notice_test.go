@@ -259,6 +259,7 @@ func FuzzPlain(f *testing.F) {
 
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []string{`{}`, `null`, `[]`, `{"smsMessage":"{####}"}`, `{"emailSubject":null}`, `{"emailMessage":1}`, `{"autoConfirmUser":true}`,
+		`{"challengeName":"CUSTOM_CHALLENGE","issueTokens":null}`, `{"publicChallengeParameters":{"a":null},"challengeMetadata":7}`, `{"answerCorrect":"true"}`,
 		`{"smsMessage":"\ud800"}`, `{"smsMessage":"a","smsMessage":"b"}`, "\xff"} {
 		f.Add([]byte(seed))
 	}
@@ -275,8 +276,14 @@ func FuzzAnswers(f *testing.F) {
 				t.Errorf("%q: an empty text is not absent", response)
 			}
 		}
-		if _, err := notice.ParseSignUp(response); err != nil && fault.CodeOf(err) != fault.InvalidLambdaResponseException {
-			t.Errorf("%q: %v", response, err)
+		_, signUp := notice.ParseSignUp(response)
+		_, defined := notice.ParseDefined(response)
+		_, created := notice.ParseCreated(response)
+		_, verified := notice.ParseVerified(response)
+		for _, err := range []error{signUp, defined, created, verified} {
+			if err != nil && fault.CodeOf(err) != fault.InvalidLambdaResponseException {
+				t.Errorf("%q: %v", response, err)
+			}
 		}
 	})
 }
