@@ -42,14 +42,14 @@ type model struct {
 	prepare   func(w *world) string
 }
 
-// ahead are the models that write to a table by a commit of its own, before all else: an attempt stays counted whatever becomes of
+// ahead are the operations that write to a table by a commit of its own, before all else: an attempt stays counted whatever becomes of
 // the rest, and so that is no part of the change. The answer to a custom challenge has no model: its step is passed before a
 // function judges it, and a fault after that ends the sign-in.
 var ahead = map[string]string{"ConfirmForgotPassword": "tallies:", "ChangePassword": "tallies:"}
 
 // change is the change of the round's world without what is written ahead.
 func (r *round) change(before, after snapshot, request string) []string {
-	lines, table := r.world.change(before, after, request), ahead[r.m.String()]
+	lines, table := r.world.change(before, after, request), ahead[r.m.operation]
 	if table == "" {
 		return lines
 	}
