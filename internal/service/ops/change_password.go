@@ -33,7 +33,8 @@ func (p *Passwords) Register(r *dispatch.Registry) {
 // it. Tokens stay good.
 //
 // The attempt is counted before the previous password is compared, which takes its time, so that parallel guesses are
-// no more than the limit. A wrong one counts as a failed sign-in, too (unconfirmed).
+// no more than the limit. A wrong one counts as a failed sign-in, too, and a lock of sign-ins is one of this
+// operation (unconfirmed).
 //
 // Evidence: the reference page "ChangePassword".
 func (p *Passwords) Change(ctx context.Context, c *dispatch.Call, in *api.ChangePasswordInput) (*api.ChangePasswordOutput, error) {
@@ -74,6 +75,14 @@ func (p *Passwords) attempt(ctx context.Context, c *dispatch.Call) (u *user.Reco
 		}
 		if _, refusal, err = spend(tx, c, u.Sub, verify.ChangePassword); refusal != nil || err != nil {
 			return err
+		}
+		t, err := tx.Tallies().Get(c.Pool.ID, u.Sub, verify.SignIn)
+		if err != nil {
+			return err
+		}
+		if t.Locked(c.Now) {
+			refusal = fault.PasswordAttemptsExceeded()
+			return nil
 		}
 		current, err = password(tx.Passwords(), c.Pool.ID, u.Sub)
 		return err

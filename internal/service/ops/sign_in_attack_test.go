@@ -30,10 +30,9 @@ func TestA6EveryWayIsLocked(t *testing.T) {
 		want.Equal(w, change("Wr0ng-Horse!"), incorrect)
 		want.Equal(w, w.byPassword("u", "5").text, incorrect)
 		for _, text := range []string{w.byPassword("u", rightPassword).text, w.bySRP("u", rightPassword).text, signIns["admin"](w, "u", rightPassword).text,
-			w.pass(begun, w.appCode(key, 0)).text} {
+			w.pass(begun, w.appCode(key, 0)).text, change(rightPassword)} {
 			want.Equal(w, text, lockedOut)
 		}
-		want.Contains(w, change(rightPassword), "LimitExceededException") // the word of that operation for the same lock
 		w.clock.Advance(time.Second)
 		w.signedIn(w.pass(begun, w.appCode(key, 0)))
 	})
