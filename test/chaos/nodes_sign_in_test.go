@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/kit/totp"
-	"github.com/poolhouse/poolhouse/internal/testing/srpclient"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 

@@ -9,8 +9,8 @@ import (
 	idp "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/kit/totp"
-	"github.com/poolhouse/poolhouse/internal/testing/srpclient"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 

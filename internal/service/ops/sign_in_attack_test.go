@@ -8,7 +8,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
-	"github.com/poolhouse/poolhouse/internal/testing/srpclient"
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 

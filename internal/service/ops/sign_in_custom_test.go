@@ -12,8 +12,8 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
-	"github.com/poolhouse/poolhouse/internal/testing/srpclient"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 

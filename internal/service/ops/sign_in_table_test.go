@@ -12,9 +12,9 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
-	"github.com/poolhouse/poolhouse/internal/testing/srpclient"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 

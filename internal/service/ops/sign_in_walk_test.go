@@ -13,9 +13,9 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/kit/totp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
-	"github.com/poolhouse/poolhouse/internal/testing/srpclient"
 )
 
 // TestWalk walks through sign-ins at random, beside a model that says what must come back: pools with all kinds of second factors, users
