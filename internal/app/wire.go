@@ -104,6 +104,9 @@ func openStore(ctx context.Context, s *config.Storage, o sqlstore.Options) (*sql
 		return nil, err
 	}
 	o.ExternalCheckpoint = s.Checkpoint == "external"
+	if o.Cache = s.Cache << 20; o.Cache == 0 {
+		o.Cache = -1
+	}
 	if s.Postgres() {
 		o.DSN = s.Database.Reveal()
 	} else {

@@ -64,13 +64,12 @@ func appendQuoted(b []byte, s string) []byte {
 
 // decodeAttributes reads what encodeAttributes wrote, and any other JSON object of strings, with the slower standard
 // decoder: somebody may have repaired a row by hand.
-func decodeAttributes(text []byte) (map[string]string, error) {
-	doc := string(text) // one copy, of which names and values are parts
-	if attributes, ok := decodeQuick(doc); ok {
+func decodeAttributes(text string) (map[string]string, error) {
+	if attributes, ok := decodeQuick(text); ok {
 		return attributes, nil
 	}
 	attributes := make(map[string]string)
-	if err := json.Unmarshal(text, &attributes); err != nil {
+	if err := json.Unmarshal([]byte(text), &attributes); err != nil {
 		return nil, fmt.Errorf("decode attributes: %w", err)
 	}
 	return attributes, nil
@@ -136,12 +135,12 @@ func encodePending(pending map[string]user.Pending) (any, error) {
 	return document(stored)
 }
 
-func decodePending(text []byte) (map[string]user.Pending, error) {
+func decodePending(text string) (map[string]user.Pending, error) {
 	if len(text) == 0 {
 		return nil, nil
 	}
 	var stored map[string]pendingValue
-	if err := undocument(text, &stored); err != nil {
+	if err := undocument([]byte(text), &stored); err != nil {
 		return nil, err
 	}
 	pending := make(map[string]user.Pending, len(stored))

@@ -166,7 +166,7 @@ func (b *batcher) attempt(ctx context.Context, jobs []*job) error {
 	if err != nil {
 		return err
 	}
-	a := &ahead{users: make(map[spot]*shelved, len(jobs))}
+	a := newAhead(len(jobs))
 	for _, spots := range wanted(jobs) {
 		if err := a.read(t, spots); err != nil {
 			return err
@@ -178,7 +178,7 @@ func (b *batcher) attempt(ctx context.Context, jobs []*job) error {
 			j.err = store.ErrStale
 			continue
 		}
-		j.t = &transaction{s: b.s, ctx: context.WithoutCancel(j.ctx), write: true, ahead: a, together: true}
+		j.t = &transaction{s: b.s, ctx: context.WithoutCancel(j.ctx), write: true, ahead: a, gathered: true, together: true}
 		j.err = j.t.outcome(b.s.call(j, j.t))
 		l := &j.t.late
 		switch {
@@ -300,7 +300,7 @@ func (b *batcher) writeUsers(t *transaction, poolID string, mask uint16, list []
 		}
 	}
 	for i, l := range list {
-		subs[i], versions[i], modified[i], attributes[i] = l.before.Sub, l.before.Version, l.change.modified, l.change.attributes
+		subs[i], versions[i], modified[i], attributes[i] = l.user.row.sub, l.user.row.version, l.change.modified, l.change.attributes
 		for k, v := range l.change.values {
 			switch column := optional[k].(type) {
 			case []*int64:

@@ -10,8 +10,10 @@ import (
 // two groups, copies the few pages that came since and starts the log again from its beginning.
 
 const (
-	checkpointPages = 500 // in the log before it is copied: 2 MB. More at a time and commits wait for the disk meanwhile
-	lookEvery       = 64  // updates between two looks at the length of the log
+	// checkpointPages is how long the log grows before it is copied: 64 MB. The disk writes many pages at a time several
+	// times faster than few, and each fsync of the file holds up those of the log.
+	checkpointPages = 16000
+	lookEvery       = 64 // updates between two looks at the length of the log
 	// restartWait is how long the writer waits, in milliseconds, for readers that still use the log. It tries again
 	// after as many pages more.
 	restartWait = 20

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -54,9 +55,27 @@ func sqliteDialect() *dialect {
 		name:       "sqlite",
 		migrations: "migrations/sqlite",
 		ahead:      aheadSQLite,
-		rewrite:    func(query string) string { return strings.ReplaceAll(query, "$", "?") },
+		rewrite:    rewriteSQLite,
 		kind:       sqliteFailure,
 	}
+}
+
+// rewriteSQLite turns $1 into ?, or into ?1 where arguments are used twice or out of their order. Placeholders without
+// a number are bound much faster: the driver asks for the name of each, and a number counts as one, found by a walk
+// along all of them.
+func rewriteSQLite(query string) string {
+	query = strings.ReplaceAll(query, rowMark, "u.rowid")
+	parts := strings.Split(query, "$")
+	var b strings.Builder
+	b.WriteString(parts[0])
+	for i, part := range parts[1:] {
+		rest := strings.TrimLeft(part, "0123456789")
+		if part[:len(part)-len(rest)] != strconv.Itoa(i+1) {
+			return strings.ReplaceAll(query, "$", "?")
+		}
+		b.WriteString("?" + rest)
+	}
+	return b.String()
 }
 
 func postgresDialect() *dialect {

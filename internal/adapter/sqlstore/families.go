@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -41,8 +42,38 @@ func (s families) one(query, poolID, sub, key string) (*token.Family, error) {
 	return list[0], nil
 }
 
+// Get asks the cache first: every call with an access token asks for its family.
 func (s families) Get(poolID, sub, id string) (*token.Family, error) {
-	return s.one(selectFamily+` AND id = $3`, poolID, sub, id)
+	key := keptFamily(poolID, sub, id)
+	kept, ok, err := s.t.recall(key)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		f, err := parseFamily(poolID, sub, kept)
+		if err != nil {
+			return nil, s.t.fail(err)
+		}
+		return f, nil
+	}
+	f, err := s.one(selectFamily+` AND id = $3`, poolID, sub, id)
+	if err == nil && s.t.s.cache != nil {
+		s.t.keep(key, appendFamily(f))
+	}
+	return f, err
+}
+
+// touch forgets the cache's copies of all families of a user.
+func (s families) touch(poolID, sub string) error {
+	if s.t.s.cache == nil {
+		return nil
+	}
+	return s.t.rows(`SELECT id FROM families WHERE pool_id = $1 AND sub = $2`, func(r *sql.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		s.t.touch(keptFamily(poolID, sub, id), nil)
+		return err
+	}, poolID, sub)
 }
 
 // ByEvent looks through the user's families: few tokens name only their event.
@@ -59,6 +90,7 @@ func (s families) Create(f *token.Family) error {
 		revoked_at, generation, rotated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
 		f.PoolID, f.Sub, f.ID, f.ClientID, f.EventID, string(f.Origin), strings.Join(f.Scopes, " "), f.DeviceKey, millis(f.AuthTime), millis(f.Created),
 		millis(f.Expires), optional(f.Revoked), f.Generation, optional(f.Rotated))
+	s.t.touch(keptFamily(f.PoolID, f.Sub, f.ID), nil)
 	if err == nil && n == 0 {
 		return s.t.fail(fmt.Errorf("family %s: %w", f.ID, store.ErrConflict))
 	}
@@ -69,6 +101,7 @@ func (s families) Rotate(f *token.Family, at time.Time) error {
 	n, err := s.t.exec(`UPDATE families SET generation = $5, rotated_at = $6
 		WHERE pool_id = $1 AND sub = $2 AND id = $3 AND generation = $4 AND revoked_at IS NULL`,
 		f.PoolID, f.Sub, f.ID, f.Generation, f.Generation+1, millis(at))
+	s.t.touch(keptFamily(f.PoolID, f.Sub, f.ID), nil)
 	if err == nil && n == 0 {
 		return s.t.fail(fmt.Errorf("family %s: %w", f.ID, store.ErrConflict))
 	}
@@ -78,17 +111,61 @@ func (s families) Rotate(f *token.Family, at time.Time) error {
 func (s families) Revoke(poolID, sub, id string, at time.Time) error {
 	_, err := s.t.exec(`UPDATE families SET revoked_at = $4 WHERE pool_id = $1 AND sub = $2 AND id = $3 AND revoked_at IS NULL`,
 		poolID, sub, id, millis(at))
+	s.t.touch(keptFamily(poolID, sub, id), nil)
 	return err
 }
 
 func (s families) RevokeUser(poolID, sub string, at time.Time) error {
+	if err := s.touch(poolID, sub); err != nil {
+		return err
+	}
 	_, err := s.t.exec(`UPDATE families SET revoked_at = $3 WHERE pool_id = $1 AND sub = $2 AND revoked_at IS NULL`, poolID, sub, millis(at))
 	return err
 }
 
 func (s families) Purge(before time.Time, limit int) (int, error) {
+	if s.t.s.cache != nil {
+		err := s.t.rows(`SELECT pool_id, sub, id FROM families WHERE expires_at < $1 ORDER BY expires_at, pool_id, sub, id LIMIT $2`, func(r *sql.Rows) error {
+			var poolID, sub, id string
+			err := r.Scan(&poolID, &sub, &id)
+			s.t.touch(keptFamily(poolID, sub, id), nil)
+			return err
+		}, millis(before), limit)
+		if err != nil {
+			return 0, err
+		}
+	}
 	n, err := s.t.exec(`DELETE FROM families WHERE (pool_id, sub, id) IN (
 		SELECT pool_id, sub, id FROM families WHERE expires_at < $1 ORDER BY expires_at, pool_id, sub, id LIMIT $2`+s.t.s.d.skipLocked+`)`,
 		millis(before), limit)
 	return int(n), err
+}
+
+// appendFamily writes a family for the cache, parseFamily reads it.
+func appendFamily(f *token.Family) []byte {
+	b := appendTexts(nil, f.ID, f.ClientID, f.EventID, string(f.Origin), strings.Join(f.Scopes, " "), f.DeviceKey)
+	for _, n := range [...]int64{millis(f.AuthTime), millis(f.Created), millis(f.Expires), flag(!f.Revoked.IsZero()), millis(f.Revoked),
+		int64(f.Generation), flag(!f.Rotated.IsZero()), millis(f.Rotated)} {
+		b = binary.AppendVarint(b, n)
+	}
+	return b
+}
+
+func parseFamily(poolID, sub, s string) (*token.Family, error) {
+	f := &token.Family{PoolID: poolID, Sub: sub}
+	var origin, scopes string
+	s, ok := cutTexts(s, &f.ID, &f.ClientID, &f.EventID, &origin, &scopes, &f.DeviceKey)
+	var n [8]int64
+	for i := range n {
+		if ok {
+			n[i], s, ok = cutNumber(s)
+		}
+	}
+	if !ok || s != "" {
+		return nil, errKept
+	}
+	f.Origin, f.Scopes, f.Generation = token.Origin(origin), strings.Fields(scopes), int(n[5])
+	f.AuthTime, f.Created, f.Expires = instant(n[0]), instant(n[1]), instant(n[2])
+	f.Revoked, f.Rotated = optionalInstant(sql.NullInt64{Int64: n[4], Valid: n[3] != 0}), optionalInstant(sql.NullInt64{Int64: n[7], Valid: n[6] != 0})
+	return f, nil
 }

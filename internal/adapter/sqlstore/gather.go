@@ -22,22 +22,22 @@ import (
 // only as long as nobody in the group has written it.
 type ahead struct {
 	users map[spot]*shelved
+	subs  map[spot]spot // of the sub of each user: where it was put
 }
 
 // spot is where a user is looked up: a user name's key in a pool.
 type spot struct{ pool, key string }
 
-// shelved is a user that was read ahead. Row is its number in the table, on SQLite.
+// shelved is a user with the row from which it was read.
 type shelved struct {
 	record *user.Record
-	row    int64
+	row    *userRow
 }
 
 // late is what a run has left to write until its function has returned.
 type late struct {
 	pool   *pool.Pool
-	row    int64
-	before *user.Record
+	user   *shelved
 	change *change // nil: no user
 	entry  *store.Entry
 }
@@ -58,10 +58,8 @@ func (a *ahead) touch(poolID, sub string) {
 	if a == nil {
 		return
 	}
-	for at, u := range a.users {
-		if at.pool == poolID && u.record.Sub == sub {
-			delete(a.users, at)
-		}
+	if at, ok := a.subs[spot{poolID, sub}]; ok {
+		delete(a.users, at)
 	}
 }
 
@@ -97,28 +95,59 @@ func wanted(jobs []*job) (queries [][]spot) {
 	return queries
 }
 
-// read reads the users of one query. A user that two names lead to is left out: it would be handed out twice.
+// read reads the users of one query.
 func (a *ahead) read(t *transaction, spots []spot) error {
 	query, args := t.s.d.ahead(t.s, spots)
 	poolID := spots[0].pool
-	subs := make(map[string]spot, len(spots))
 	return t.rows(query, func(r *sql.Rows) error {
-		var at spot
-		var u shelved
-		var err error
-		at.pool = poolID
-		u.record, err = scanUser(r, poolID, &at.key, &u.row)
+		at := spot{pool: poolID}
+		row, err := scanUserRow(r, &at.key)
 		if err != nil {
 			return err
 		}
-		if other, twice := subs[u.record.Sub]; twice {
-			delete(a.users, other)
-			return nil
-		}
-		subs[u.record.Sub] = at
-		a.users[at] = &u
-		return nil
+		(users{t}).keep(poolID, row)
+		t.keep(keptLogin(poolID, user.Names, at.key), []byte(row.sub))
+		return a.shelve(at, row)
 	}, args...)
+}
+
+// shelve puts a user where a spot finds it. A user to whom two names lead is left out: it would be handed out twice.
+func (a *ahead) shelve(at spot, row *userRow) error {
+	sub := spot{at.pool, row.sub}
+	other, twice := a.subs[sub]
+	a.subs[sub] = at
+	if twice {
+		delete(a.users, other)
+		return nil
+	}
+	u, err := row.record(at.pool)
+	a.users[at] = &shelved{u, row}
+	return err
+}
+
+// recall shelves the users of whom the cache has copies, and returns the spots of the others.
+func (a *ahead) recall(t *transaction, spots []spot) (rest []spot, err error) {
+	rest = spots[:0:0]
+	for _, at := range spots {
+		sub, ok, err := t.recall(keptLogin(at.pool, user.Names, at.key))
+		var row *userRow
+		if ok && err == nil {
+			row, err = (users{t}).recall(at.pool, sub)
+		}
+		if err == nil && row != nil {
+			err = a.shelve(at, row)
+		} else {
+			rest = append(rest, at)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+func newAhead(n int) *ahead {
+	return &ahead{users: make(map[spot]*shelved, n), subs: make(map[spot]spot, n)}
 }
 
 // aheadSQLite asks for a number of users that is a power of two, repeating the last one, so that there are few
@@ -134,7 +163,7 @@ func aheadSQLite(s *Store, spots []spot) (string, []any) {
 		args = append(args, spots[min(i, len(spots)-1)].key)
 	}
 	return s.statement("ahead", n, func() string {
-		return selectAhead + `u.rowid FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
+		return selectAhead + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
 			WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key IN (` + placeholders(3, n) + `)`
 	}), args
 }
@@ -146,7 +175,7 @@ func aheadPostgres(_ *Store, spots []spot) (string, []any) {
 	for i, at := range spots {
 		keys[i] = at.key
 	}
-	return selectAhead + `0 FROM
+	return selectAhead + `FROM
 		(SELECT k.login_key, n.sub FROM unnest($3::text[]) AS k (login_key) CROSS JOIN LATERAL
 			(SELECT n.sub FROM logins n WHERE n.pool_id = $1 AND n.space = $2 AND n.login_key = k.login_key OFFSET 0) n
 			ORDER BY n.sub OFFSET 0) l
@@ -182,16 +211,16 @@ func placeholders(first, n int) string {
 // postpone leaves the change of a user until the function has returned. It reports false when that cannot be: the user
 // was not read ahead for this run, or something was written already.
 func (t *transaction) postpone(p *pool.Pool, before *user.Record, c *change) bool {
-	if t.taken == nil || t.taken.record != before || t.wrote || t.late.change != nil || t.late.entry != nil {
+	if !t.gathered || t.last == nil || t.last.record != before || t.wrote || t.late.change != nil || t.late.entry != nil {
 		return false
 	}
-	t.late.pool, t.late.row, t.late.before, t.late.change = p, t.taken.row, before, c
+	t.late.pool, t.late.user, t.late.change = p, t.last, c
 	return true
 }
 
 // postponeEntry leaves the journal's line until the function has returned, if that is all but what is left already.
 func (t *transaction) postponeEntry(e store.Entry) bool {
-	if t.ahead == nil || t.wrote || t.late.entry != nil || t.late.change == nil {
+	if !t.gathered || t.wrote || t.late.entry != nil || t.late.change == nil {
 		return false
 	}
 	t.late.entry = &e
@@ -211,7 +240,8 @@ func (t *transaction) catchUp() error {
 		return nil
 	}
 	t.late = late{}
-	if err := (users{t}).write(l.pool, l.before, l.change); err != nil {
+	t.last = l.user
+	if err := (users{t}).write(l.pool, l.user.record, l.change); err != nil {
 		return err
 	}
 	if l.entry != nil {

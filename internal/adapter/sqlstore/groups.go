@@ -65,7 +65,11 @@ func (s groups) Of(poolID, sub string) ([]*user.Group, error) {
 
 func (s groups) Members(poolID, name, after string, limit int) (list []*user.Record, err error) {
 	err = s.t.rows(selectMembers, func(r *sql.Rows) error {
-		u, err := scanUser(r, poolID)
+		row, err := scanUserRow(r)
+		if err != nil {
+			return err
+		}
+		u, err := row.record(poolID)
 		list = append(list, u)
 		return err
 	}, poolID, name, after, limit)

@@ -45,12 +45,12 @@ func encodeExternal(u *user.Record) (any, error) {
 	return document(x)
 }
 
-func decodeExternal(text []byte, u *user.Record) error {
+func decodeExternal(text string, u *user.Record) error {
 	if len(text) == 0 {
 		return nil
 	}
 	var x external
-	if err := undocument(text, &x); err != nil {
+	if err := undocument([]byte(text), &x); err != nil {
 		return err
 	}
 	u.PasswordOff = x.PasswordOff

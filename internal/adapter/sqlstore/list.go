@@ -179,18 +179,28 @@ func (s users) List(p *pool.Pool, q store.Query) (list []*user.Record, next stri
 	if err != nil || by.none || q.Limit < 1 {
 		return nil, "", err
 	}
+	key := by.keptAs(p.ID, q.After)
+	if list, ok, err := s.recallSearch(p.ID, key, q.Limit); ok || err != nil {
+		return list, "", err
+	}
 	query, args, err := by.statement(p.ID, q.After, q.Limit+1)
 	if err != nil {
 		return nil, "", err
 	}
+	var rows []*userRow
 	err = s.t.rows(query, func(r *sql.Rows) error {
-		u, err := scanUser(r, p.ID)
-		list = append(list, u)
+		row, err := scanUserRow(r)
+		if err != nil {
+			return err
+		}
+		u, err := row.record(p.ID)
+		list, rows = append(list, u), append(rows, row)
 		return err
 	}, args...)
 	if err != nil {
 		return nil, "", err
 	}
+	s.keepSearch(p.ID, key, rows, q.Limit)
 	if len(list) > q.Limit {
 		list = list[:q.Limit]
 		next = cursor(by.column, list[q.Limit-1])
@@ -205,6 +215,55 @@ func (s users) List(p *pool.Pool, q store.Query) (list []*user.Record, next stri
 		list = kept
 	}
 	return list, next, nil
+}
+
+// mostFound is how many users an answer that is kept has at most.
+const mostFound = 4
+
+// keptAs is the key of the answer to a search for one value, "" when the answer is not kept.
+func (s search) keptAs(poolID, after string) string {
+	if value, ok := s.value.(string); ok && after == "" && !s.prefix && s.exact == nil && searchKept(s.column) {
+		return keptSearch(poolID, s.column, value)
+	}
+	return ""
+}
+
+// recallSearch answers a search by the cache, when that has the answer, whole, and all users in it.
+func (s users) recallSearch(poolID, key string, limit int) (list []*user.Record, ok bool, err error) {
+	if key == "" {
+		return nil, false, nil
+	}
+	kept, ok, err := s.t.recall(key)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	subs := splitSubs(kept)
+	if len(subs) > limit {
+		return nil, false, nil
+	}
+	for _, sub := range subs {
+		row, err := s.recall(poolID, sub)
+		if err != nil || row == nil {
+			return nil, false, err
+		}
+		u, err := row.record(poolID)
+		if err != nil {
+			return nil, false, s.t.fail(err)
+		}
+		list = append(list, u)
+	}
+	return list, true, nil
+}
+
+// keepSearch gives the cache an answer that is whole.
+func (s users) keepSearch(poolID, key string, rows []*userRow, limit int) {
+	if key == "" || len(rows) > min(limit, mostFound) || s.t.s.cache == nil {
+		return
+	}
+	for _, row := range rows {
+		s.keep(poolID, row)
+	}
+	s.t.keep(key, appendSubs(rows))
 }
 
 const (

@@ -431,7 +431,7 @@ func TestAttributesByHand(t *testing.T) {
 		{`["a"]`, nil},
 		{``, nil},
 	} {
-		got, err := decodeAttributes([]byte(c.text))
+		got, err := decodeAttributes(c.text)
 		want.True(t, (err == nil) == (c.want != nil), "%s: %v", c.text, err)
 		want.Equal(t, got, c.want)
 	}
@@ -453,7 +453,7 @@ func FuzzAttributes(f *testing.F) {
 		if err != nil {
 			return
 		}
-		got, err := decodeAttributes([]byte(text))
+		got, err := decodeAttributes(text)
 		want.NoError(t, err)
 		want.Equal(t, got, attributes)
 	})

@@ -179,6 +179,7 @@ func (s pools) Delete(id string) error {
 	if err := s.t.must(`DELETE FROM pools WHERE id = $1`, id); err != nil {
 		return err
 	}
+	s.t.touch(keptAll, nil)
 	if _, err := s.t.exec(`INSERT INTO gone_pools (id) VALUES ($1)`, id); err != nil {
 		return err
 	}

@@ -70,12 +70,12 @@ func encodeMFA(m user.MFA) (any, error) {
 	return document(storedMFA{m.Enabled(), m.Preferred})
 }
 
-func decodeMFA(text []byte) (m user.MFA, err error) {
+func decodeMFA(text string) (m user.MFA, err error) {
 	if len(text) == 0 {
 		return m, nil
 	}
 	var x storedMFA
-	if err := undocument(text, &x); err != nil {
+	if err := undocument([]byte(text), &x); err != nil {
 		return m, err
 	}
 	for _, f := range x.Enabled {

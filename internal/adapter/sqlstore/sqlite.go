@@ -222,66 +222,116 @@ func (r *readers) close() error {
 // transaction yet.
 var errMoved = errors.New("the file changed between two queries")
 
-// snapshot spares the view of a single query, which is consistent by itself, the statements that begin and end a
-// transaction. The second query begins one; if nothing was committed from before the first query to after the second,
-// both have seen the same state.
+// snapshot keeps everything that a view sees on one state of the file, without a transaction where one query or copies
+// from the cache are all: a single query is consistent by itself. The second query begins a transaction. Whatever comes
+// after the first counts only if nothing was committed since before the first.
 type snapshot struct {
 	commits *atomic.Uint64 // odd while the writer commits
 	begin   func() error
-	at      uint64
+	at      uint64 // the count before the first query, or of the first copy
+	seen    int    // copies and queries
 	queries int
 }
 
+// recalls reports whether a copy of the count at belongs to what the view has seen.
+func (p *snapshot) recalls(at uint64) bool {
+	if p.seen == 0 {
+		p.at = at
+	}
+	if p.at != at {
+		return false
+	}
+	p.seen++
+	return true
+}
+
 func (p *snapshot) ahead() error {
-	p.queries++
-	switch p.queries {
-	case 1:
+	if p.seen++; p.seen == 1 {
 		p.at = p.commits.Load()
-	case 2:
+	}
+	if p.queries++; p.queries == 2 {
 		return p.begin()
 	}
 	return nil
 }
 
 func (p *snapshot) behind() error {
-	if p.queries == 2 && (p.at%2 == 1 || p.commits.Load() != p.at) {
+	// The transaction stays on the state that its first query saw.
+	if p.seen > 1 && p.queries <= 2 && (p.at%2 == 1 || p.commits.Load() != p.at) {
 		return errMoved
 	}
 	return nil
 }
 
-func (s *Store) viewSQLite(ctx context.Context, fn func(store.View) error) (err error) {
-	c, err := s.reads.take(ctx)
-	if err != nil {
-		return err
+// borrowed is a connection for reading, taken when it is needed.
+type borrowed struct {
+	r     *readers
+	ctx   context.Context // of the caller, who waits
+	c     *session
+	begun bool
+}
+
+func (b *borrowed) take() error {
+	if b.c != nil {
+		return nil
 	}
-	run := context.WithoutCancel(ctx)
-	begun := false
-	defer func() {
-		// Even fn may have ended the goroutine: the connection goes back without a transaction, or not at all.
-		if begun {
-			if ended := c.run(run, `ROLLBACK`); ended != nil {
-				err = errors.Join(err, ended, c.close())
-				c = nil
-			}
+	c, err := b.r.take(b.ctx)
+	b.c = c
+	return err
+}
+
+func (b *borrowed) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := b.take(); err != nil {
+		return nil, err
+	}
+	return b.c.QueryContext(ctx, query, args...)
+}
+
+func (b *borrowed) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := b.take(); err != nil {
+		return nil, err
+	}
+	return b.c.ExecContext(ctx, query, args...)
+}
+
+// begin begins a transaction, unless one is open.
+func (b *borrowed) begin() error {
+	if b.begun {
+		return nil
+	}
+	_, err := b.ExecContext(context.WithoutCancel(b.ctx), `BEGIN`)
+	b.begun = err == nil
+	return err
+}
+
+// giveBack returns the connection, without a transaction or not at all.
+func (b *borrowed) giveBack() (err error) {
+	if b.c == nil {
+		return nil
+	}
+	if b.begun {
+		if err = b.c.run(context.WithoutCancel(b.ctx), `ROLLBACK`); err != nil {
+			err = errors.Join(err, b.c.close())
+			b.c = nil
 		}
-		s.reads.free <- c
-	}()
+	}
+	b.r.free <- b.c
+	return err
+}
+
+func (s *Store) viewSQLite(ctx context.Context, fn func(store.View) error) (err error) {
+	b := &borrowed{r: s.reads, ctx: ctx}
+	// Even when fn has ended the goroutine.
+	defer func() { err = errors.Join(err, b.giveBack()) }()
 	if err := s.fault(ctx, StageBegin); err != nil {
 		return err
 	}
-	begin := func() error {
-		if begun {
-			return nil // a second run of fn, for tests
-		}
-		err := c.run(run, `BEGIN`)
-		begun = err == nil
-		return err
-	}
-	err = s.look(ctx, c, &snapshot{commits: &s.writer.commits, begin: begin}, fn)
+	err = s.look(ctx, b, &snapshot{commits: &s.writer.commits, begin: b.begin}, fn)
 	if errors.Is(err, errMoved) {
-		// The transaction that is open by now stays on one state.
-		err = s.look(ctx, c, nil, fn)
+		if err := b.begin(); err != nil {
+			return s.sqliteError(err)
+		}
+		err = s.look(ctx, b, nil, fn)
 	}
 	return s.sqliteError(err)
 }

@@ -58,6 +58,9 @@ type Options struct {
 	ExternalCheckpoint bool
 	// MaxGroup is how many updates SQLite commits together at most; 0 means 512.
 	MaxGroup int
+	// Cache is how many bytes of memory copies of rows of an SQLite file take at most; 0 means 256 MiB, and less than 32 MiB
+	// is rounded up to it. Negative: none are kept.
+	Cache int
 	// Readers is how many connections read from SQLite at most; 0 means one for each core, but two at least.
 	Readers int
 
@@ -110,6 +113,7 @@ type Store struct {
 	db      *sql.DB  // PostgreSQL's connections, or SQLite's for writing
 	reads   *readers // SQLite
 	writer  *writer  // SQLite
+	cache   *cache   // SQLite; nil: none
 	batcher *batcher // PostgreSQL; nil: every update has a transaction of its own
 	owner   *os.File // SQLite: the lock
 
@@ -244,6 +248,9 @@ func (o Options) withDefaults() Options {
 	if o.Readers <= 0 {
 		o.Readers = defaultReaders()
 	}
+	if o.Cache == 0 {
+		o.Cache = 256 << 20
+	}
 	if o.Connections <= 0 {
 		o.Connections = 16
 	}
@@ -348,6 +355,7 @@ func (s *Store) Close() (err error) {
 		if s.reads != nil {
 			errs = append(errs, s.reads.close())
 		}
+		s.cache.close()
 		if s.db != nil {
 			errs = append(errs, s.db.Close())
 		}

@@ -32,12 +32,17 @@ type transaction struct {
 	snapshot *snapshot
 	err      error
 
-	// In a group: what was read ahead for it, the user that this run took from that, and what it has left to write.
+	// In an update: the user that it has read last. In a group: what was read ahead for it, and what it has left to write.
+	last  *shelved
 	ahead *ahead
-	taken *shelved
 	late  late
+	// gathered allows writes to be left until the function has returned.
+	gathered bool
 	// together forbids everything that cannot be left: the run shares its transaction without a savepoint.
 	together bool
+
+	// With a cache: the copies that this run changes, and those that others of its group have changed.
+	touched, earlier map[string][]byte
 
 	request  string              // of the journal entry
 	keys     map[string]seal.Key // data keys of pools that were opened in an update
@@ -95,7 +100,7 @@ func (t *transaction) exec(query string, args ...any) (int64, error) {
 	if err := t.ready(args); err != nil {
 		return 0, err
 	}
-	if t.ahead != nil {
+	if t.gathered {
 		if err := t.catchUp(); err != nil {
 			return 0, err
 		}
@@ -127,7 +132,7 @@ func (t *transaction) rows(query string, scan func(*sql.Rows) error, args ...any
 	if err := t.ready(args); err != nil {
 		return err
 	}
-	if t.ahead != nil {
+	if t.gathered {
 		if err := t.catchUp(); err != nil {
 			return err
 		}

@@ -20,10 +20,8 @@ import (
 type users struct{ t *transaction }
 
 const (
-	userColumns = `u.sub, u.username, u.version, u.created_at, u.modified_at, u.status, u.enabled, u.attributes, u.pending,
-		u.temporary_since, u.sign_in_attribute, u.external, u.sms_option, u.mfa `
 	selectUser  = `SELECT ` + userColumns
-	selectAhead = selectUser + `, l.login_key, `
+	selectAhead = selectUser + `, l.login_key `
 	selectLogin = selectUser + `FROM logins l JOIN users u ON u.pool_id = l.pool_id AND u.sub = l.sub
 		WHERE l.pool_id = $1 AND l.space = $2 AND l.login_key = $3`
 	selectIdentity = selectUser + `FROM identities i JOIN users u ON u.pool_id = i.pool_id AND u.sub = i.sub
@@ -31,51 +29,83 @@ const (
 	selectSub = selectUser + `FROM users u WHERE u.pool_id = $1 AND u.sub = $2`
 )
 
-// scanUser reads a user, and the columns that follow it.
-func scanUser(r *sql.Rows, poolID string, more ...any) (*user.Record, error) {
-	u := &user.Record{PoolID: poolID}
-	var created, modified, enabled, sms int64
-	var attributes, pending, external, mfa sql.RawBytes
-	var temporary sql.NullInt64
-	err := r.Scan(append([]any{&u.Sub, &u.Username, &u.Version, &created, &modified, &u.Status, &enabled, &attributes, &pending, &temporary,
-		&u.SignInAttribute, &external, &sms, &mfa}, more...)...)
-	if err != nil {
-		return nil, err
-	}
-	u.Created, u.Modified, u.Enabled, u.TemporarySince = instant(created), instant(modified), enabled != 0, optionalInstant(temporary)
-	u.SMSOption = sms != 0
-	if u.Attributes, err = decodeAttributes(attributes); err != nil {
-		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
-	}
-	if u.Pending, err = decodePending(pending); err != nil {
-		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
-	}
-	if err := decodeExternal(external, u); err != nil {
-		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
-	}
-	if u.MFA, err = decodeMFA(mfa); err != nil {
-		return nil, fmt.Errorf("read user %s: %w", u.Sub, err)
-	}
-	return u, nil
-}
-
 // one reads a user, and locks the row in an update.
 func (s users) one(query, poolID string, args ...any) (u *user.Record, err error) {
 	if s.t.write && s.t.s.d.lockUser != "" {
 		query += s.t.s.d.lockUser
 	}
+	var row *userRow
 	err = s.t.row(query, func(r *sql.Rows) (err error) {
-		u, err = scanUser(r, poolID)
+		row, err = scanUserRow(r)
 		return err
 	}, append([]any{poolID}, args...)...)
-	return u, err
+	if err != nil {
+		return nil, err
+	}
+	s.keep(poolID, row)
+	return s.read(poolID, row)
+}
+
+// read is the user of a row. The last row that an update has read is remembered: mostly that is what it changes.
+func (s users) read(poolID string, row *userRow) (*user.Record, error) {
+	u, err := row.record(poolID)
+	if err != nil {
+		return nil, s.t.fail(err)
+	}
+	if s.t.write {
+		s.t.last = &shelved{u, row}
+	}
+	return u, nil
+}
+
+// keep gives the cache a copy of a user.
+func (s users) keep(poolID string, row *userRow) {
+	if s.t.s.cache != nil {
+		s.t.keep(keptUser(poolID, row.sub), row.append(nil))
+	}
+}
+
+// recall returns the row of which the cache has a copy; nil without one.
+func (s users) recall(poolID, sub string) (*userRow, error) {
+	value, ok, err := s.t.recall(keptUser(poolID, sub))
+	if err != nil || !ok {
+		return nil, err
+	}
+	row, err := parseUserRow(value)
+	if err != nil {
+		return nil, s.t.fail(err)
+	}
+	return row, nil
 }
 
 func (s users) BySub(poolID, sub string) (*user.Record, error) {
 	if !storable(sub) {
 		return nil, store.ErrNotFound
 	}
+	if row, err := s.recall(poolID, sub); row != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return s.read(poolID, row)
+	}
 	return s.one(selectSub, poolID, sub)
+}
+
+// holder finds the user that holds a login, by way of the cache or in the database.
+func (s users) holder(poolID string, space user.Space, key string) (*user.Record, error) {
+	login := keptLogin(poolID, space, key)
+	sub, ok, err := s.t.recall(login)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return s.BySub(poolID, sub)
+	}
+	u, err := s.one(selectLogin, poolID, string(space), key)
+	if err == nil {
+		s.t.keep(login, []byte(u.Sub))
+	}
+	return u, err
 }
 
 // lookups bounds how often a login is looked up that moves away while its row is waited for.
@@ -89,7 +119,7 @@ func (s users) Owner(poolID string, l user.Login) (*user.Record, error) {
 	}
 	key := loginKey(l.Key)
 	for range lookups {
-		u, err := s.one(selectLogin, poolID, string(l.Space), key)
+		u, err := s.holder(poolID, l.Space, key)
 		if err != nil || !s.t.write || s.t.s.d.lockUser == "" {
 			return u, err
 		}
@@ -105,14 +135,14 @@ func (s users) Owner(poolID string, l user.Login) (*user.Record, error) {
 // byLogin is Owner for a pool at hand: the record itself says whether it still holds the login.
 func (s users) byLogin(p *pool.Pool, space user.Space, text string) (*user.Record, error) {
 	l := user.Login{Space: space, Key: user.Key(p, space, text)}
-	if space == user.Names && s.t.taken == nil {
+	if space == user.Names && s.t.last == nil {
 		if u := s.t.ahead.take(p.ID, loginKey(l.Key)); u != nil && (s.t.s.d.lockUser == "" || slices.Contains(u.record.Logins(p), l)) {
-			s.t.taken = u
+			s.t.last = u
 			return u.record, nil
 		}
 	}
 	for range lookups {
-		u, err := s.one(selectLogin, p.ID, string(space), loginKey(l.Key))
+		u, err := s.holder(p.ID, space, loginKey(l.Key))
 		if err != nil || !s.t.write || s.t.s.d.lockUser == "" || slices.Contains(u.Logins(p), l) {
 			return u, err
 		}
@@ -255,6 +285,8 @@ func (s users) Create(p *pool.Pool, u *user.Record) error {
 	if taken {
 		return s.t.fail(fmt.Errorf("sub %s: %w", u.Sub, store.ErrConflict))
 	}
+	s.t.touch(keptUser(p.ID, u.Sub), nil)
+	s.t.touchSearches(u)
 	s.t.assign(&u.Version, 1)
 	return nil
 }
@@ -277,12 +309,14 @@ func (s users) claim(poolID, sub string, l user.Login) error {
 	if err == nil && n == 0 {
 		return s.t.fail(&store.Conflict{Login: l})
 	}
+	s.t.touch(keptLogin(poolID, l.Space, loginKey(l.Key)), nil)
 	return err
 }
 
 func (s users) release(poolID, sub string, l user.Login) error {
 	_, err := s.t.exec(`DELETE FROM logins WHERE pool_id = $1 AND space = $2 AND login_key = $3 AND sub = $4`,
 		poolID, string(l.Space), loginKey(l.Key), sub)
+	s.t.touch(keptLogin(poolID, l.Space, loginKey(l.Key)), nil)
 	return err
 }
 
@@ -356,7 +390,7 @@ type change struct {
 func (s *Store) updateUser(mask uint16, byRow bool) string {
 	name, where := "update", ` WHERE pool_id = $1 AND sub = $2 AND version = $3`
 	if byRow {
-		name, where = "update row", ` WHERE rowid = $1 AND version = $2`
+		name, where = "update row", ` WHERE rowid = $1 AND version = $2 AND sub = $3`
 	}
 	return s.statement(name, int(mask), func() string {
 		n := strings.Count(where, "$") + 1
@@ -393,6 +427,11 @@ func (s users) Save(p *pool.Pool, before, after *user.Record) error {
 	if c.mask, c.values, err = changes(before, after); err != nil {
 		return s.t.fail(err)
 	}
+	for i, column := range searched {
+		if c.mask&(1<<i) != 0 {
+			s.t.touchSearch(p.ID, column, searchValue(before, i), searchValue(after, i))
+		}
+	}
 	same := user.SameLogins(before, after) && sameIdentities(before.Identities, after.Identities)
 	if !same || !s.t.postpone(p, before, c) {
 		if err := s.write(p, before, c); err != nil {
@@ -414,6 +453,15 @@ func (s users) Save(p *pool.Pool, before, after *user.Record) error {
 // write changes the row of a user.
 func (s users) write(p *pool.Pool, before *user.Record, c *change) error {
 	s.t.ahead.touch(p.ID, before.Sub)
+	var row *userRow
+	if s.t.last != nil && s.t.last.record == before {
+		row = s.t.last.row
+	}
+	s.t.last = nil
+	if row != nil && row.number != 0 {
+		return s.writeRow(p.ID, row, c)
+	}
+	s.t.touch(keptUser(p.ID, before.Sub), nil)
 	args := append(make([]any, 0, 6+len(c.values)), p.ID, before.Sub, before.Version, before.Version+1, c.modified, c.attributes)
 	n, err := s.t.exec(s.t.s.updateUser(c.mask, false), append(args, c.values...)...)
 	if err != nil {
@@ -425,15 +473,22 @@ func (s users) write(p *pool.Pool, before *user.Record, c *change) error {
 	return nil
 }
 
-// writeRow is write for a user that was read ahead.
-func (s users) writeRow(l *late) error {
-	c := l.change
-	args := append(make([]any, 0, 5+len(c.values)), l.row, l.before.Version, l.before.Version+1, c.modified, c.attributes)
+// writeRow is write for a row whose number is known.
+func (s users) writeRow(poolID string, row *userRow, c *change) error {
+	s.t.ahead.touch(poolID, row.sub)
+	after := row.changed(c)
+	args := append(make([]any, 0, 6+len(c.values)), row.number, row.version, row.sub, after.version, c.modified, c.attributes)
 	n, err := s.t.exec(s.t.s.updateUser(c.mask, true), append(args, c.values...)...)
-	if err == nil && n == 0 {
-		return s.t.fail(store.ErrStale)
+	if err != nil {
+		return err
 	}
-	return err
+	if n == 0 {
+		return s.t.stale(`SELECT 1 FROM users WHERE pool_id = $1 AND sub = $2`, poolID, row.sub)
+	}
+	if s.t.s.cache != nil {
+		s.t.touch(keptUser(poolID, row.sub), after.append(nil))
+	}
+	return nil
 }
 
 // move gives up the logins that a user has no more and claims those that it has now.
@@ -474,6 +529,11 @@ func (s users) Delete(p *pool.Pool, u *user.Record) error {
 		return s.t.stale(`SELECT 1 FROM users WHERE pool_id = $1 AND sub = $2`, p.ID, u.Sub)
 	}
 	if err != nil {
+		return err
+	}
+	s.t.touch(keptUser(p.ID, u.Sub), nil)
+	s.t.touchSearches(u)
+	if err := (families{s.t}).touch(p.ID, u.Sub); err != nil {
 		return err
 	}
 	for _, l := range u.Logins(p) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -39,6 +40,7 @@ type writer struct {
 	lost    bool // SQLite has rolled the open transaction back by itself
 	ahead   *ahead
 	entries entries
+	touched map[string][]byte // copies in the cache that the open transaction changes
 	// Versions of all pools and clients. The process owns the file, so they need no query. Nil: to be read.
 	pools, clients map[string]int64
 	log            *checkpointer // nil: somebody else does checkpoints
@@ -76,11 +78,14 @@ func startWriter(ctx context.Context, s *Store) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{s: s, ctx: run, c: c, queue: make(chan *job, 2*s.o.MaxGroup), stopped: make(chan struct{})}
+	w := &writer{s: s, ctx: run, c: c, queue: make(chan *job, 2*s.o.MaxGroup), stopped: make(chan struct{}), touched: make(map[string][]byte)}
 	if !s.o.ExternalCheckpoint {
 		if w.log, err = startCheckpointer(w); err != nil {
 			return nil, errors.Join(err, c.close())
 		}
+	}
+	if s.o.Cache > 0 {
+		s.cache = newCache(s.o.Cache, &w.commits)
 	}
 	go w.loop()
 	return w, nil
@@ -221,6 +226,7 @@ func (w *writer) transact(jobs []*job) []*job {
 		return nil
 	}
 	w.group, w.wrote, w.lost, w.entries.list = jobs, false, false, w.entries.list[:0]
+	clear(w.touched)
 	if err := w.begin(); err != nil {
 		answer(jobs, err)
 		return nil
@@ -266,9 +272,14 @@ func (w *writer) readAhead() error {
 	if len(gathered) < 2 {
 		return nil
 	}
-	a := &ahead{users: make(map[spot]*shelved, len(gathered))}
+	a := newAhead(len(gathered))
+	t := &transaction{s: w.s, ctx: gathered[0].ctx, db: w.c, write: true, earlier: w.touched}
 	for _, spots := range wanted(gathered) {
-		if err := a.read(&transaction{s: w.s, ctx: gathered[0].ctx, db: w.c}, spots); err != nil {
+		rest, err := a.recall(t, spots)
+		if err == nil && len(rest) > 0 {
+			err = a.read(t, rest)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -338,6 +349,9 @@ func (w *writer) commit() error {
 	if err == nil {
 		w.commits.Add(1)
 		err = w.c.run(w.ctx, `COMMIT`)
+		if err == nil && w.s.cache != nil {
+			w.s.cache.committed(w.touched)
+		}
 		w.commits.Add(1)
 		if err == nil {
 			for _, j := range w.group {
@@ -384,7 +398,7 @@ func (w *writer) one(j *job) {
 		runs = 2
 	}
 	for ; runs > 0; runs-- {
-		t := &transaction{s: w.s, ctx: context.WithoutCancel(j.ctx), db: w.c, write: true}
+		t := &transaction{s: w.s, ctx: context.WithoutCancel(j.ctx), db: w.c, write: true, gathered: !j.alone, earlier: w.touched}
 		if !j.alone {
 			t.ahead = w.ahead
 		}
@@ -430,8 +444,8 @@ func (w *writer) one(j *job) {
 // line of the journal waits for those of the others.
 func (w *writer) finish(t *transaction) error {
 	l := t.late
-	t.ahead, t.before = nil, nil
-	if err := (users{t}).writeRow(&l); err != nil {
+	t.gathered, t.before = false, nil
+	if err := (users{t}).writeRow(l.pool.ID, l.user.row, l.change); err != nil {
 		t.wrote = false
 		return err
 	}
@@ -477,8 +491,9 @@ func (w *writer) undo(t *transaction, saved bool) {
 	}
 }
 
-// merge takes over the versions that a run has set.
+// merge takes over the versions that a run has set, and what it has changed of the cache.
 func (w *writer) merge(t *transaction) {
+	maps.Copy(w.touched, t.touched)
 	for _, m := range [...]struct{ from, to map[string]int64 }{{t.pools, w.pools}, {t.clients, w.clients}} {
 		for id, version := range m.from {
 			if version == 0 {
