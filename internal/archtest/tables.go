@@ -117,6 +117,7 @@ var libraries = []library{
 	{"github.com/alecthomas/kong", "command-line parsing with help that reads like a manual", []string{"internal/cli"}},
 	{"github.com/goccy/go-yaml", "configuration and --apply files, with positions in errors", []string{"internal/config", "internal/app"}},
 	{"modernc.org/sqlite", "the embedded database without cgo", []string{"internal/adapter/sqlstore"}},
+	{"github.com/VictoriaMetrics/fastcache", "copies of rows outside the heap that the collector walks", []string{"internal/adapter/sqlstore"}},
 	{"github.com/jackc/pgx/v5", "the PostgreSQL driver", []string{"internal/adapter/sqlstore", "internal/testing/pgtest"}},
 	{"github.com/pressly/goose/v3", "numbered migrations", []string{"internal/adapter/sqlstore"}},
 	{"golang.org/x/sys", "the file lock on Windows", []string{"internal/adapter/sqlstore"}},
