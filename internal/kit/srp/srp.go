@@ -90,6 +90,19 @@ func Verifier(poolName, username, password string, salt []byte) []byte {
 	return c.bytes(&v)
 }
 
+// Decoy returns what passes for the verifier of somebody who does not exist: the square of a random number, 384 bytes. Every
+// verifier is a square, a power of the generator, which is one itself in this group; half of all numbers are none, and whoever
+// finds that out about a verifier knows that no password is behind it.
+func Decoy(random []byte) []byte {
+	c := group()
+	v := c.reduce(random)
+	c.mul(&v, &v, &v)
+	if v.isZero() { // as unlikely as a guess of the random number
+		v = c.one
+	}
+	return c.bytes(&v)
+}
+
 // private returns x.
 func private(poolName, username, password string, salt []byte) []byte {
 	return hash(pad(salt), hash([]byte(poolName), []byte(username), []byte{':'}, []byte(password)))

@@ -327,3 +327,32 @@ func BenchmarkSession(b *testing.B) {
 		}
 	}
 }
+
+// TestDecoysAreSquares: by the Jacobi symbol, which is all that can be computed of a number in a group of unknown logarithms, a decoy
+// cannot be told from a verifier.
+func TestDecoysAreSquares(t *testing.T) {
+	t.Parallel()
+	n, ok := new(big.Int).SetString(modulusHex, 16)
+	symbol := func(b []byte) int { return big.Jacobi(new(big.Int).SetBytes(b), n) }
+	if !ok || symbol([]byte{2}) != 1 {
+		t.Fatal("the generator is no square")
+	}
+	randoms := 0
+	for i := range 64 {
+		random := sha256.Sum256([]byte{byte(i)})
+		wide := bytes.Repeat(random[:], 12)
+		decoy, verifier := Decoy(wide), Verifier("pool", "jane", string(random[:]), random[:16])
+		if len(decoy) != len(verifier) || symbol(decoy) != 1 || symbol(verifier) != 1 {
+			t.Errorf("%d: a decoy of %d bytes has the symbol %d, a verifier %d", i, len(decoy), symbol(decoy), symbol(verifier))
+		}
+		randoms += symbol(wide)
+	}
+	if randoms < -40 || randoms > 40 {
+		t.Errorf("random numbers are mostly alike: the sum of 64 symbols is %d", randoms)
+	}
+	for _, random := range [][]byte{nil, make([]byte, 384), {1}} {
+		if _, err := Public(Decoy(random), []byte{1}); err != nil {
+			t.Errorf("the decoy of %x is no verifier: %v", random, err)
+		}
+	}
+}

@@ -260,11 +260,11 @@ func (d *Decoys) credential(p *pool.Pool, name string) (salt, verifier []byte) {
 		salt = d.draw("salt", p.ID, key, strconv.Itoa(i))[:srp.SaltSize]
 	}
 	const size = 384
-	for i := 0; len(verifier) < size; i++ {
-		verifier = append(verifier, d.draw("verifier", p.ID, key, strconv.Itoa(i))...)
+	var random []byte
+	for i := 0; len(random) < size; i++ {
+		random = append(random, d.draw("verifier", p.ID, key, strconv.Itoa(i))...)
 	}
-	verifier[0] &= 0x7f // smaller than the modulus
-	return salt, verifier
+	return salt, srp.Decoy(random)
 }
 
 // userID is the immutable user name that somebody of the name would have: the name itself, or a sub where the pool makes
