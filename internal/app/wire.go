@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/config"
 	"github.com/poolhouse/poolhouse/internal/edge/authn"
 	"github.com/poolhouse/poolhouse/internal/edge/httpd"
+	"github.com/poolhouse/poolhouse/internal/kit/argon2id"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/page"
@@ -191,8 +193,9 @@ func (a *App) wire(ctx context.Context) error {
 
 // families are the operations, group by group.
 func (a *App) families() []dispatch.Family {
+	hashing := &ops.Hashing{Store: a.store, Gate: argon2id.NewGate(runtime.GOMAXPROCS(0)), Argon: a.o.Config.PasswordHash == "argon2id"}
 	signIns := &ops.SignIns{Store: a.store, Messages: a.messages, Tokens: a.tokens, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages,
-		MaxFailures: a.o.Config.PasswordFailures}
+		MaxFailures: a.o.Config.PasswordFailures, Hashing: hashing}
 	return []dispatch.Family{
 		&ops.Pools{Store: a.store, Chance: a.chance, Pages: a.pages},
 		&ops.Clients{Store: a.store, Chance: a.chance, Pages: a.pages},
@@ -202,15 +205,15 @@ func (a *App) families() []dispatch.Family {
 		&ops.ResourceServers{Store: a.store, Pages: a.pages},
 		&ops.Identities{Store: a.store},
 		&ops.Limits{Store: a.store, Free: a.free, Ceiling: cmp.Or(a.o.Config.RateCeiling, 10)},
-		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages},
+		&ops.Users{Store: a.store, Messages: a.messages, Chance: a.chance, Pages: a.pages, Hashing: hashing},
 		&ops.Attributes{Store: a.store, Messages: a.messages, Chance: a.chance},
 		&ops.Self{Store: a.store},
 		&ops.MFA{Store: a.store, Chance: a.chance, SignIns: signIns},
 		&ops.SignOut{Store: a.store},
-		&ops.Recovery{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys},
-		&ops.Passwords{Store: a.store, Messages: a.messages, Chance: a.chance},
+		&ops.Recovery{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Hashing: hashing},
+		&ops.Passwords{Store: a.store, Messages: a.messages, Chance: a.chance, Hashing: hashing},
 		signIns,
-		&ops.SignUps{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages},
+		&ops.SignUps{Store: a.store, Messages: a.messages, Chance: a.chance, Decoys: a.decoys, Sessions: a.pages, Hashing: hashing},
 	}
 }
 

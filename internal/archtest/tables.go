@@ -126,6 +126,7 @@ var libraries = []library{
 	{"github.com/wneessen/go-mail", "SMTP with TLS and authentication", []string{"internal/adapter/mailer"}},
 	{"github.com/aws/aws-sdk-go-v2", "the Lambda Invoke API, and signatures for a key service", []string{"internal/adapter/lambda", "internal/adapter/kms"}},
 	{"github.com/aws/smithy-go", "the errors of the AWS SDK", []string{"internal/adapter/lambda"}},
+	{"golang.org/x/crypto", "Argon2id, which the standard library lacks", []string{"internal/kit/argon2id"}},
 	{"golang.org/x/time", "the token bucket of the quotas", []string{"internal/service/dispatch"}},
 
 	{"github.com/google/go-cmp", "differences in the messages of tests", nil},

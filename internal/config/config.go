@@ -63,9 +63,10 @@ type Place struct {
 	Account string `name:"account" yaml:"account" env:"POOLHOUSE_ACCOUNT" group:"place" placeholder:"ID" default:"000000000000" help:"Account id in ARNs: twelve digits."`
 }
 
-// Secrets is how signing keys are treated.
+// Secrets is how signing keys and passwords are kept.
 type Secrets struct {
-	KeyRotation time.Duration `name:"key-rotation" yaml:"key-rotation" env:"POOLHOUSE_KEY_ROTATION" group:"secrets" placeholder:"DURATION" help:"Replace the signing keys of a pool when they are this old, such as 2160h. New keys are published for a day before they sign. Without it, keys change by 'poolhouse keys rotate' alone."`
+	PasswordHash string        `name:"password-hash" yaml:"password-hash" env:"POOLHOUSE_PASSWORD_HASH" group:"secrets" enum:"srp,argon2id" default:"srp" help:"How passwords are kept, sealed in either way: srp, as verifiers that serve every sign-in flow, or argon2id, as hashes that are far more work to guess, in pools whose app clients allow passwords and neither USER_SRP_AUTH nor CUSTOM_AUTH nor USER_AUTH."`
+	KeyRotation  time.Duration `name:"key-rotation" yaml:"key-rotation" env:"POOLHOUSE_KEY_ROTATION" group:"secrets" placeholder:"DURATION" help:"Replace the signing keys of a pool when they are this old, such as 2160h. New keys are published for a day before they sign. Without it, keys change by 'poolhouse keys rotate' alone."`
 }
 
 // LeastRotation is the shortest interval of KeyRotation: the keys of one rotation are published and have signed before the next.

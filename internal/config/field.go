@@ -26,7 +26,7 @@ type Field struct {
 // Groups are the headings under which settings are listed, in order, with their titles.
 func Groups() [][2]string {
 	return [][2]string{
-		{"listener", "Listener"}, {"storage", "Storage"}, {"place", "Region and account"}, {"secrets", "Keys"}, {"messages", "E-mail and SMS"},
+		{"listener", "Listener"}, {"storage", "Storage"}, {"place", "Region and account"}, {"secrets", "Keys and passwords"}, {"messages", "E-mail and SMS"},
 		{"triggers", "Triggers"}, {"limits", "Quotas"}, {"log", "Log"}, {"start", "Start"},
 	}
 }

@@ -15,8 +15,8 @@ type passwords struct{ t *transaction }
 
 // sealedPassword is what the sealed column of a password holds.
 type sealedPassword struct {
-	Salt, Verifier []byte
-	Former         []credential.Former
+	credential.Kept
+	Former []credential.Kept
 }
 
 func passwordPlace(poolID, sub string) []string { return []string{"passwords", poolID, sub, "sealed"} }
@@ -35,12 +35,12 @@ func (s passwords) Get(poolID, sub string) (*credential.Password, error) {
 	if err := s.t.unseal(poolID, sealed, &x, passwordPlace(poolID, sub)...); err != nil {
 		return nil, err
 	}
-	p.Set, p.Temporary, p.Salt, p.Verifier, p.Former = instant(set), temporary != 0, x.Salt, x.Verifier, x.Former
+	p.Set, p.Temporary, p.Kept, p.Former = instant(set), temporary != 0, x.Kept, x.Former
 	return p, nil
 }
 
 func (s passwords) Put(p *credential.Password) error {
-	sealed, err := s.t.sealed(p.PoolID, sealedPassword{p.Salt, p.Verifier, p.Former}, passwordPlace(p.PoolID, p.Sub)...)
+	sealed, err := s.t.sealed(p.PoolID, sealedPassword{p.Kept, p.Former}, passwordPlace(p.PoolID, p.Sub)...)
 	if err != nil {
 		return err
 	}

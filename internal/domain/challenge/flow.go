@@ -32,3 +32,14 @@ func Allowed(c *pool.Client, f Flow) bool {
 	}
 	return false
 }
+
+// TakesPasswords reports whether users may send their passwords to a client, as they are.
+func TakesPasswords(c *pool.Client) bool {
+	return Allowed(c, UserPassword) || Allowed(c, AdminPassword)
+}
+
+// TakesProofs reports whether users of a client may prove their passwords by SRP: in its own flow, before custom challenges, or by
+// choice.
+func TakesProofs(c *pool.Client) bool {
+	return Allowed(c, UserSRP) || Allowed(c, Custom) || Allowed(c, Choice)
+}

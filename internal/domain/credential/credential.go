@@ -8,16 +8,18 @@ import (
 	"time"
 )
 
-// Password is what is stored of a user's password: an SRP salt and verifier, never the password.
+// Password is what is stored of a user's password, never the password.
 type Password struct {
-	PoolID    string
-	Sub       string
-	Salt      []byte
-	Verifier  []byte
+	PoolID string
+	Sub    string
+	Kept
 	Set       time.Time
 	Temporary bool
-	Former    []Former // newest first; kept only while the pool has a history
+	Former    []Kept // newest first; stored only while the pool has a history
 }
 
-// Former is a password of the past.
-type Former struct{ Salt, Verifier []byte }
+// Kept is what is kept of one password under a salt: an SRP verifier, or the hash that Hash names.
+type Kept struct {
+	Salt, Verifier []byte
+	Hash           string `json:",omitempty"` // "": an SRP verifier; else what package argon2id reads its parameters from
+}

@@ -42,30 +42,33 @@ func Lacking(p pool.PasswordPolicy, password string) string {
 	return ""
 }
 
-// Verifier computes what is stored of a password under a salt.
-type Verifier func(salt []byte) []byte
+// Verifier computes what is kept of a password in the form, and under the salt, of what is kept of another one.
+type Verifier func(like Kept) ([]byte, error)
 
 // Equal compares two verifiers in constant time.
 type Equal func(a, b []byte) bool
 
 // Used reports whether the new password is one of the last n, the current one included. It computes one verifier
 // for each former password.
-func (p *Password) Used(n int, verifier Verifier, equal Equal) bool {
+func (p *Password) Used(n int, verifier Verifier, equal Equal) (used bool, err error) {
 	if p == nil || n <= 0 {
-		return false
+		return false, nil
 	}
-	past := append([]Former{{p.Salt, p.Verifier}}, p.Former...)
-	used := false
+	past := append([]Kept{p.Kept}, p.Former...)
 	for _, f := range past[:min(n, len(past))] {
-		used = equal(verifier(f.Salt), f.Verifier) || used
+		again, err := verifier(f)
+		if err != nil {
+			return false, err
+		}
+		used = equal(again, f.Verifier) || used
 	}
-	return used
+	return used, nil
 }
 
 // Follow is the next password after p, with as much of the past as a history of n needs; p is nil for the first.
 func (p *Password) Follow(next Password, n int) *Password {
 	if p != nil && n > 0 {
-		past := append([]Former{{p.Salt, p.Verifier}}, p.Former...)
+		past := append([]Kept{p.Kept}, p.Former...)
 		next.Former = slices.Clone(past[:min(n-1, len(past))])
 	}
 	return &next

@@ -18,7 +18,6 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/filter"
 	"github.com/poolhouse/poolhouse/internal/kit/page"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
-	"github.com/poolhouse/poolhouse/internal/kit/srp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
@@ -30,6 +29,7 @@ type Users struct {
 	Messages *messages.Messages
 	Chance   *chance.Source
 	Pages    *page.Sealer
+	Hashing  *Hashing // nil: SRP verifiers
 }
 
 // Register puts the family into the registry.
@@ -136,7 +136,7 @@ func (u *Users) SetPassword(ctx context.Context, c *dispatch.Call, in *api.Admin
 	if err != nil {
 		return nil, err
 	}
-	next, err := renew(c, u.Chance, r, current, in.Password, in.Permanent == nil || !*in.Permanent)
+	next, err := renew(ctx, c, u.Hashing, u.Chance, r, current, in.Password, in.Permanent == nil || !*in.Permanent)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,10 @@ func (u *Users) Create(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 	if err != nil {
 		return nil, err
 	}
-	stored := u.protect(c, r, password)
+	stored, err := u.protect(ctx, c, r, password)
+	if err != nil {
+		return nil, err
+	}
 	sent, err := u.invitations(c, in, r, password)
 	if err != nil {
 		return nil, err
@@ -270,13 +273,12 @@ func temporaryPassword(source *chance.Source, p *pool.Pool) secret.Text {
 }
 
 // protect makes what is stored of a temporary password, nil when there is none.
-func (u *Users) protect(c *dispatch.Call, r *user.Record, password secret.Text) *credential.Password {
+func (u *Users) protect(ctx context.Context, c *dispatch.Call, r *user.Record, password secret.Text) (*credential.Password, error) {
 	if password.IsZero() {
-		return nil
+		return nil, nil
 	}
-	salt := u.Chance.Salt()
-	return &credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Salt: salt, Set: c.Now, Temporary: true,
-		Verifier: srp.Verifier(c.Pool.Group(), r.Username, password.Reveal(), salt)}
+	stored, err := protect(ctx, c, u.Hashing, u.Chance, r, password, true)
+	return &stored, err
 }
 
 // resend gives a user who never signed in a new temporary password and sends the invitation again. Attributes in
@@ -308,7 +310,10 @@ func (u *Users) resend(ctx context.Context, c *dispatch.Call, in *api.AdminCreat
 			return nil, fault.PasswordDidNotConform(reason)
 		}
 	}
-	next := u.protect(c, r, password)
+	next, err := u.protect(ctx, c, r, password)
+	if err != nil {
+		return nil, err
+	}
 	sent, err := u.invitations(c, &given, r, password)
 	if err != nil {
 		return nil, err

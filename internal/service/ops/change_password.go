@@ -22,6 +22,7 @@ type Passwords struct {
 	Store    store.Store
 	Messages *messages.Messages
 	Chance   *chance.Source
+	Hashing  *Hashing // nil: SRP verifiers
 }
 
 // Register puts the family into the registry.
@@ -45,7 +46,7 @@ func (p *Passwords) Change(ctx context.Context, c *dispatch.Call, in *api.Change
 	if err := p.compare(ctx, c, u, current, in.PreviousPassword); err != nil {
 		return nil, err
 	}
-	next, err := renew(c, p.Chance, u, current, in.ProposedPassword, false)
+	next, err := renew(ctx, c, p.Hashing, p.Chance, u, current, in.ProposedPassword, false)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +99,11 @@ func (p *Passwords) compare(ctx context.Context, c *dispatch.Call, u *user.Recor
 		return fault.WrongPassword()
 	case given == nil:
 		return nil
-	case current != nil && equal(verifierOf(c.Pool, u, *given)(current.Salt), current.Verifier):
-		return nil
+	case current != nil:
+		computed, err := p.Hashing.verifier(ctx, c.Pool, u.Username, *given)(current.Kept)
+		if err != nil || equal(computed, current.Verifier) {
+			return err
+		}
 	}
 	err := p.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error { return failedPassword(tx, c, u.Sub) })
 	return cmp.Or(err, error(fault.WrongPassword()))

@@ -432,7 +432,7 @@ func TestShownFactors(t *testing.T) {
 					if !r.password {
 						return tx.SoftwareTokens().Delete(u.PoolID, "nobody")
 					}
-					return tx.Passwords().Put(&credential.Password{PoolID: u.PoolID, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: start})
+					return tx.Passwords().Put(&credential.Password{PoolID: u.PoolID, Sub: u.Sub, Kept: credential.Kept{Salt: []byte("s"), Verifier: []byte("v")}, Set: start})
 				})
 				before := w.stored(u)
 				token := w.access(u)

@@ -1,17 +1,16 @@
 package ops
 
 import (
+	"context"
 	"errors"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
-	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
-	"github.com/poolhouse/poolhouse/internal/kit/srp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
@@ -33,21 +32,24 @@ func equal(a, b []byte) bool { return secret.New(string(a)).Equal(secret.New(str
 // renew makes what is stored of a user's next password, which has to meet the pool's policy and to be none of the last
 // ones. It belongs outside of transactions: each verifier is a modular exponentiation, and there is one for each
 // password of the history.
-func renew(c *dispatch.Call, source *chance.Source, r *user.Record, current *credential.Password, next secret.Text, temporary bool) (credential.Password, error) {
+func renew(ctx context.Context, c *dispatch.Call, h *Hashing, source *chance.Source, r *user.Record, current *credential.Password, next secret.Text, temporary bool) (credential.Password, error) {
 	if reason := credential.Lacking(c.Pool.Password, next.Reveal()); reason != "" {
 		return credential.Password{}, fault.PasswordDoesNotConform(reason)
 	}
-	verifier := verifierOf(c.Pool, r, next)
-	if current.Used(c.Pool.Password.History, verifier, equal) {
+	used, err := current.Used(c.Pool.Password.History, h.verifier(ctx, c.Pool, r.Username, next), equal)
+	if err != nil {
+		return credential.Password{}, err
+	}
+	if used {
 		return credential.Password{}, fault.PasswordReused()
 	}
-	salt := source.Salt()
-	return credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Salt: salt, Verifier: verifier(salt), Set: c.Now, Temporary: temporary}, nil
+	return protect(ctx, c, h, source, r, next, temporary)
 }
 
-// verifierOf computes the verifier of a user's password under a salt.
-func verifierOf(p *pool.Pool, r *user.Record, text secret.Text) credential.Verifier {
-	return func(salt []byte) []byte { return srp.Verifier(p.Group(), r.Username, text.Reveal(), salt) }
+// protect makes what is stored of a user's password.
+func protect(ctx context.Context, c *dispatch.Call, h *Hashing, source *chance.Source, r *user.Record, text secret.Text, temporary bool) (credential.Password, error) {
+	kept, err := h.keep(ctx, c.Pool, r.Username, text, source.Salt())
+	return credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Kept: kept, Set: c.Now, Temporary: temporary}, err
 }
 
 // replace stores a user's next password in place of the one that renew has looked at, with what it does to the user:

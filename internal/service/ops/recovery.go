@@ -26,6 +26,7 @@ type Recovery struct {
 	Messages *messages.Messages
 	Chance   *chance.Source
 	Decoys   *Decoys
+	Hashing  *Hashing // nil: SRP verifiers
 }
 
 // Register puts the family into the registry.
@@ -208,9 +209,9 @@ func (r *Recovery) invent(ctx context.Context, c *dispatch.Call, username string
 	if m.welcome, err = invite(r.Messages, r.Chance, c, m.record, text, answer.Media, metadata); err != nil || len(m.welcome) == 0 {
 		return m, err
 	}
-	m.password = &credential.Password{PoolID: c.Pool.ID, Sub: m.record.Sub, Salt: r.Chance.Salt(), Set: c.Now}
-	m.password.Verifier = verifierOf(c.Pool, m.record, text)(m.password.Salt)
-	return m, nil
+	stored, err := protect(ctx, c, r.Hashing, r.Chance, m.record, text, false)
+	m.password = &stored
+	return m, err
 }
 
 // settle writes a migrant and the welcome message. names are for the journal.
@@ -241,7 +242,7 @@ func (r *Recovery) Confirm(ctx context.Context, c *dispatch.Call, in *api.Confir
 	if err != nil {
 		return nil, err
 	}
-	next, err := renew(c, r.Chance, u, current, in.Password, false)
+	next, err := renew(ctx, c, r.Hashing, r.Chance, u, current, in.Password, false)
 	if err != nil {
 		return nil, err
 	}

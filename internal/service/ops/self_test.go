@@ -108,7 +108,7 @@ func TestDeleteUser(t *testing.T) {
 				access, second, others := w.access(u), w.access(u), w.access(other)
 				w.alter(u, func(r *user.Record) { r.Status = status })
 				w.update(func(tx store.Tx) error {
-					if err := tx.Passwords().Put(&credential.Password{PoolID: u.PoolID, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: start}); err != nil {
+					if err := tx.Passwords().Put(&credential.Password{PoolID: u.PoolID, Sub: u.Sub, Kept: credential.Kept{Salt: []byte("s"), Verifier: []byte("v")}, Set: start}); err != nil {
 						return err
 					}
 					return tx.Codes().Put(verify.Code{PoolID: u.PoolID, Sub: u.Sub, Purpose: verify.Email, Target: "a@x.io", Plain: secret.New("123456"), Created: start, Expires: start.Add(time.Hour)})

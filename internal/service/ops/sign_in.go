@@ -42,6 +42,7 @@ type SignIns struct {
 	// MaxFailures is how many passwords may be wrong in a row, however slowly, before the user's password is of no use until
 	// it is set anew or an operator lifts the lock; 0: any number.
 	MaxFailures int
+	Hashing     *Hashing // nil: SRP verifiers
 }
 
 // Register puts the family into the registry.

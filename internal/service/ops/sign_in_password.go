@@ -65,7 +65,7 @@ func (s *SignIns) migrate(ctx context.Context, v *visit, g *guest) (*guest, erro
 	if err != nil {
 		return nil, err
 	}
-	arrivals := &Recovery{Store: s.Store, Messages: s.Messages, Chance: s.Chance, Decoys: s.Decoys}
+	arrivals := &Recovery{Store: s.Store, Messages: s.Messages, Chance: s.Chance, Decoys: s.Decoys, Hashing: s.Hashing}
 	answer.Suppress = answer.Suppress || answer.Status == user.Confirmed
 	m, err := arrivals.invent(ctx, c, g.name, answer, nil)
 	if _, isFault := errors.AsType[*fault.Error](err); isFault && hidden(c) || err == nil && m == nil {
@@ -75,8 +75,11 @@ func (s *SignIns) migrate(ctx context.Context, v *visit, g *guest) (*guest, erro
 		return nil, err
 	}
 	if m.record.Status == user.Confirmed {
-		m.password = &credential.Password{PoolID: c.Pool.ID, Sub: m.record.Sub, Salt: s.Chance.Salt(), Set: c.Now}
-		m.password.Verifier = verifierOf(c.Pool, m.record, given)(m.password.Salt)
+		stored, err := protect(ctx, c, s.Hashing, s.Chance, m.record, given, false)
+		if err != nil {
+			return nil, err
+		}
+		m.password = &stored
 	}
 	var welcome []*notice.Message
 	err = s.Store.Update(ctx, c.Scope(""), func(tx store.Tx) (err error) {
@@ -105,12 +108,30 @@ func (s *SignIns) check(ctx context.Context, v *visit, g *guest, given secret.Te
 	if err := resetFirst(v.c, g.user); err != nil {
 		return nil, err
 	}
-	salt, verifier := s.Decoys.credential(v.c.Pool, g.name)
+	var kept credential.Kept
+	kept.Salt, kept.Verifier = s.Decoys.credential(v.c.Pool, g.name)
 	if g.password != nil {
-		salt, verifier = g.password.Salt, g.password.Verifier
+		kept = g.password.Kept
 	}
-	right := equal(srp.Verifier(v.c.Pool.Group(), v.state.Username, given.Reveal(), salt), verifier) && g.password != nil && g.user != nil
-	return s.advance(ctx, v, s.passwordProof(v, g, right, challenge.Password))
+	right, err := s.Hashing.matches(ctx, v.c.Pool, v.state.Username, given, kept)
+	if err != nil {
+		return nil, err
+	}
+	right = right && g.password != nil && g.user != nil
+	var reformed *credential.Password
+	if right {
+		if reformed, err = s.Hashing.reform(ctx, v.c.Pool, v.state.Username, given, g.password); err != nil {
+			return nil, err
+		}
+	}
+	proof := s.passwordProof(v, g, right, challenge.Password)
+	return s.advance(ctx, v, func(tx store.Tx, u *user.Record) (proven, error) {
+		p, err := proof(tx, u)
+		if err == nil && p.first != "" && reformed != nil {
+			err = tx.Passwords().Put(reformed)
+		}
+		return p, err
+	})
 }
 
 // resetFirst refuses a user whose password has to be set anew. Where the client hides who exists, only who knows the present
@@ -218,11 +239,17 @@ func publicValue(text string) ([]byte, error) {
 	return a, nil
 }
 
+// provesBySRP reports whether there is a password that can be proven by SRP. To who tries, one that is kept as a hash is as wrong as
+// that of nobody.
+func (g *guest) provesBySRP() bool {
+	return g.password != nil && g.user != nil && g.password.Hash == ""
+}
+
 // exchange draws the server's half of an SRP exchange.
 func (s *SignIns) exchange(v *visit, g *guest, a []byte) (*offered, error) {
 	c := v.c
 	salt, verifier := s.Decoys.credential(c.Pool, v.state.Username)
-	if g.password != nil && g.user != nil {
+	if g.provesBySRP() {
 		salt, verifier = g.password.Salt, g.password.Verifier
 	}
 	id := s.idOf(v, g.user)
@@ -317,14 +344,14 @@ func (s *SignIns) verifyPassword(ctx context.Context, v *visit, block []byte) (*
 		return nil, err
 	}
 	_, verifier := s.Decoys.credential(c.Pool, v.state.Username)
-	if g.password != nil && g.user != nil {
+	if g.provesBySRP() {
 		verifier = g.password.Verifier
 	}
 	right, err := s.signed(v, verifier, block)
 	if err != nil {
 		return nil, err
 	}
-	return s.advance(ctx, v, s.passwordProof(v, g, right && g.password != nil && g.user != nil, challenge.PasswordVerifier))
+	return s.advance(ctx, v, s.passwordProof(v, g, right && g.provesBySRP(), challenge.PasswordVerifier))
 }
 
 // signed reports whether the client's signature proves the password of a verifier.
@@ -371,7 +398,7 @@ func (s *SignIns) newPassword(ctx context.Context, v *visit) (*api.InitiateAuthO
 	if err := s.same(v, g); err != nil {
 		return nil, err
 	}
-	next, err := renew(c, s.Chance, g.user, g.password, secret.New(v.given["NEW_PASSWORD"]), false)
+	next, err := renew(ctx, c, s.Hashing, s.Chance, g.user, g.password, secret.New(v.given["NEW_PASSWORD"]), false)
 	if err != nil {
 		return nil, err
 	}

@@ -62,8 +62,8 @@ func (w *world) storePassword(u *user.Record, text string) {
 	w.Helper()
 	salt := chance.System().Salt()
 	w.update(func(tx store.Tx) error {
-		return tx.Passwords().Put(&credential.Password{PoolID: w.pool.ID, Sub: u.Sub, Salt: salt, Set: w.clock.Now(),
-			Verifier: srp.Verifier(w.pool.Group(), u.Username, text, salt)})
+		return tx.Passwords().Put(&credential.Password{PoolID: w.pool.ID, Sub: u.Sub, Set: w.clock.Now(),
+			Kept: credential.Kept{Salt: salt, Verifier: srp.Verifier(w.pool.Group(), u.Username, text, salt)}})
 	})
 }
 

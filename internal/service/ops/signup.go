@@ -18,7 +18,6 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/page"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
-	"github.com/poolhouse/poolhouse/internal/kit/srp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/messages"
@@ -32,6 +31,7 @@ type SignUps struct {
 	Chance   *chance.Source
 	Decoys   *Decoys
 	Sessions *page.Sealer // seals sessions: what it seals is bound to its use, so it may be that of the page tokens
+	Hashing  *Hashing     // nil: SRP verifiers
 }
 
 // Register puts the family into the registry.
@@ -57,7 +57,10 @@ func (s *SignUps) SignUp(ctx context.Context, c *dispatch.Call, in *api.SignUpIn
 	if err != nil {
 		return nil, err
 	}
-	password := s.protect(c, r, in.Password)
+	password, err := s.protect(ctx, c, r, in.Password)
+	if err != nil {
+		return nil, err
+	}
 	answer, err := s.Messages.PreSignUp(ctx, c, c.Pool, notice.SignUp{Source: notice.SourcePreSignUp, Username: r.Username,
 		Attributes: r.Attributes, Validation: validation(in.ValidationData), Metadata: in.ClientMetadata})
 	if err != nil {
@@ -135,13 +138,12 @@ func (s *SignUps) draft(c *dispatch.Call, in *api.SignUpInput) (*user.Record, er
 }
 
 // protect makes what is stored of a password, nil when there is none.
-func (s *SignUps) protect(c *dispatch.Call, r *user.Record, password *secret.Text) *credential.Password {
+func (s *SignUps) protect(ctx context.Context, c *dispatch.Call, r *user.Record, password *secret.Text) (*credential.Password, error) {
 	if password == nil {
-		return nil
+		return nil, nil
 	}
-	salt := s.Chance.Salt()
-	return &credential.Password{PoolID: c.Pool.ID, Sub: r.Sub, Salt: salt, Set: c.Now,
-		Verifier: srp.Verifier(c.Pool.Group(), r.Username, password.Reveal(), salt)}
+	stored, err := protect(ctx, c, s.Hashing, s.Chance, r, *password, false)
+	return &stored, err
 }
 
 // ask stores the code of a new user, in place of an earlier one, and the message that carries it; nil when the pool

@@ -20,6 +20,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/edge/wire"
+	"github.com/poolhouse/poolhouse/internal/kit/argon2id"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
@@ -49,6 +50,7 @@ type world struct {
 	keys     *vault.Keyring
 	decoys   *ops.Decoys
 	tokens   *tokens.Tokens
+	hashing  *ops.Hashing
 	pool     *pool.Pool
 	mu       sync.Mutex
 	calls    int
@@ -129,13 +131,14 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 	want.NoError(t, err)
 	w.decoys = decoys
 	w.tokens = &tokens.Tokens{Store: s, Chance: source, Clock: w.clock, Base: "https://id.example.com", Generate: preparedKey}
-	signIns := &ops.SignIns{Store: s, Messages: m, Tokens: w.tokens, Chance: source, Decoys: decoys, Sessions: sealer}
+	w.hashing = &ops.Hashing{Store: s, Gate: argon2id.NewGate(2)}
+	signIns := &ops.SignIns{Store: s, Messages: m, Tokens: w.tokens, Chance: source, Decoys: decoys, Sessions: sealer, Hashing: w.hashing}
 	reg := dispatch.NewRegistry()
 	for _, f := range []dispatch.Family{
 		&ops.Attributes{Store: s, Messages: m, Chance: source},
 		signIns,
-		&ops.SignUps{Store: s, Messages: m, Chance: source, Decoys: decoys, Sessions: sealer},
-		&ops.Users{Store: s, Messages: m, Chance: source, Pages: sealer},
+		&ops.SignUps{Store: s, Messages: m, Chance: source, Decoys: decoys, Sessions: sealer, Hashing: w.hashing},
+		&ops.Users{Store: s, Messages: m, Chance: source, Pages: sealer, Hashing: w.hashing},
 		&ops.Pools{Store: s, Chance: source, Pages: sealer},
 		&ops.Clients{Store: s, Chance: source, Pages: sealer},
 		&ops.Tags{Store: s},
@@ -147,8 +150,8 @@ func newWorld(t *testing.T, s store.Store, change func(*pool.Settings)) *world {
 		&ops.ClientTokens{Store: s, Messages: m, Tokens: w.tokens, Chance: source},
 		&ops.ResourceServers{Store: s, Pages: sealer},
 		&ops.Identities{Store: s},
-		&ops.Recovery{Store: s, Messages: m, Chance: source, Decoys: decoys},
-		&ops.Passwords{Store: s, Messages: m, Chance: source},
+		&ops.Recovery{Store: s, Messages: m, Chance: source, Decoys: decoys, Hashing: w.hashing},
+		&ops.Passwords{Store: s, Messages: m, Chance: source, Hashing: w.hashing},
 	} {
 		f.Register(reg)
 	}

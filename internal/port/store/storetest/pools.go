@@ -135,7 +135,7 @@ func testPoolDelete(w *world) {
 				second(tx.Groups().Join(id, "g", u.Sub, noon)),
 				tx.ResourceServers().Create(&pool.ResourceServer{PoolID: id, Identifier: "s", Created: noon, Modified: noon}),
 				tx.Clients().Create(&pool.Client{ID: "client-" + id, PoolID: id, Created: noon, Modified: noon}),
-				tx.Passwords().Put(&credential.Password{PoolID: id, Sub: u.Sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
+				tx.Passwords().Put(&credential.Password{PoolID: id, Sub: u.Sub, Kept: credential.Kept{Salt: []byte("s"), Verifier: []byte("v")}, Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: id, Sub: u.Sub, Purpose: verify.Email, Plain: secret.New("123456"), Created: noon, Expires: after(60)}),
 				tx.SoftwareTokens().Put(&credential.SoftwareToken{PoolID: id, Sub: u.Sub, Key: []byte("k")}),
 				tx.Tallies().Put(id, u.Sub, verify.ResendCode, spent),

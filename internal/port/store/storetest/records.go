@@ -18,8 +18,8 @@ func testPasswords(w *world) {
 	get := func(v store.View) (*credential.Password, error) { return v.Passwords().Get(p.ID, sub) }
 	absent(w, get)
 	for _, x := range []*credential.Password{
-		{PoolID: p.ID, Sub: sub, Salt: []byte{1, 0, 2}, Verifier: []byte{3, 4}, Set: noon, Temporary: true},
-		{PoolID: p.ID, Sub: sub, Salt: []byte{5}, Verifier: []byte{6}, Set: after(1), Former: []credential.Former{
+		{PoolID: p.ID, Sub: sub, Kept: credential.Kept{Salt: []byte{1, 0, 2}, Verifier: []byte{3, 4}}, Set: noon, Temporary: true},
+		{PoolID: p.ID, Sub: sub, Kept: credential.Kept{Salt: []byte{5}, Verifier: []byte{6}}, Set: after(1), Former: []credential.Kept{
 			{Salt: []byte{1}, Verifier: []byte{2}}, {Salt: []byte{3}, Verifier: []byte{4}}}},
 	} {
 		w.update(func(tx store.Tx) error { return tx.Passwords().Put(x) })

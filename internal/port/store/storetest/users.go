@@ -313,7 +313,7 @@ func testUserDelete(w *world) {
 	w.update(func(tx store.Tx) error {
 		for _, sub := range []string{u.Sub, other.Sub} {
 			for _, err := range []error{
-				tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Salt: []byte("s"), Verifier: []byte("v"), Set: noon}),
+				tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Kept: credential.Kept{Salt: []byte("s"), Verifier: []byte("v")}, Set: noon}),
 				tx.Codes().Put(verify.Code{PoolID: p.ID, Sub: sub, Purpose: verify.Email, Plain: secret.New("1"), Created: noon, Expires: noon}),
 				tx.SoftwareTokens().Put(&credential.SoftwareToken{PoolID: p.ID, Sub: sub, Key: []byte("k")}),
 				tx.Tallies().Put(p.ID, sub, verify.ResendCode, spent),
