@@ -19,7 +19,7 @@ func testPasswords(w *world) {
 	absent(w, get)
 	for _, x := range []*credential.Password{
 		{PoolID: p.ID, Sub: sub, Kept: credential.Kept{Salt: []byte{1, 0, 2}, Verifier: []byte{3, 4}}, Set: noon, Temporary: true},
-		{PoolID: p.ID, Sub: sub, Kept: credential.Kept{Salt: []byte{5}, Verifier: []byte{6}}, Set: after(1), Former: []credential.Kept{
+		{PoolID: p.ID, Sub: sub, Kept: credential.Kept{Salt: []byte{5}, Verifier: []byte{6}, Hash: "argon2id m=8,t=1,p=1"}, Set: after(1), Former: []credential.Kept{
 			{Salt: []byte{1}, Verifier: []byte{2}}, {Salt: []byte{3}, Verifier: []byte{4}}}},
 	} {
 		w.update(func(tx store.Tx) error { return tx.Passwords().Put(x) })
