@@ -50,19 +50,6 @@ func FileKey(path string, create bool) (seal.KEK, error) {
 	return seal.NewKEK(key)
 }
 
-// EnvKey reads the key from an environment variable.
-func EnvKey(name string) (seal.KEK, error) {
-	text := os.Getenv(name)
-	if text == "" {
-		return seal.KEK{}, fmt.Errorf("%w: the environment variable %s is empty", ErrNoKey, name)
-	}
-	key, err := decode(text)
-	if err != nil {
-		return seal.KEK{}, fmt.Errorf("environment variable %s: %w", name, err)
-	}
-	return seal.NewKEK(key)
-}
-
 // Key reads the key from its text, which was kept elsewhere.
 func Key(text secret.Text) (seal.KEK, error) {
 	key, err := decode(text.Reveal())

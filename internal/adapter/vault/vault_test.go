@@ -100,18 +100,3 @@ func TestFileKeyMakesTheFileOnce(t *testing.T) {
 	want.NoError(t, err)
 	want.True(t, other.ID().String() != ids[0], "two installations have different keys")
 }
-
-func TestEnvKey(t *testing.T) {
-	const name = "POOLHOUSE_VAULT_TEST_KEY"
-	_, err := EnvKey(name)
-	want.Error(t, err, ErrNoKey)
-	t.Setenv(name, "short")
-	_, err = EnvKey(name)
-	want.Error(t, err, ErrNotKey)
-	t.Setenv(name, hex.EncodeToString(sample()))
-	fromEnv, err := EnvKey(name)
-	want.NoError(t, err)
-	fromFile, err := FileKey(write(t, hex.EncodeToString(sample()), 0o600), false)
-	want.NoError(t, err)
-	want.Equal(t, fromEnv.ID(), fromFile.ID())
-}

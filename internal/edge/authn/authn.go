@@ -137,15 +137,6 @@ func (v *Verifier) Inspect(r *Request) (Result, error) {
 	return Result{Key: Key{ID: c.keyID}, Region: c.region, Presigned: c.presigned}, nil
 }
 
-// Scope returns the region that the request's signature names, without verifying anything.
-func Scope(r *Request) (region string, ok bool) {
-	c, err := inspect(r)
-	if err != nil || !possibleRegion(c.region) {
-		return "", false
-	}
-	return c.region, true
-}
-
 func inspect(r *Request) (claims, error) {
 	q, _ := parseQuery(r.RawQuery)
 	c, err := readClaims(r, q, false)

@@ -13,7 +13,6 @@ const (
 	CodeUnrecognizedClient  = "UnrecognizedClientException"
 	CodeInvalidSignature    = "InvalidSignatureException"
 	CodeExpiredToken        = "ExpiredTokenException"
-	CodeAccessDenied        = "AccessDeniedException"
 )
 
 // Error is a refusal that the caller may read. Code is the exception, one of the Code constants.
@@ -24,12 +23,6 @@ type Error struct {
 
 // Error returns code and text.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
-
-// Denied refuses an operation to a caller who proved who he is. The resource is the ARN of the pool, or "*" when the request names none.
-func Denied(principal, operation, resource string) *Error {
-	action := defaultService + ":" + operation
-	return &Error{CodeAccessDenied, fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action", principal, action, resource, action)}
-}
 
 func missingToken() error {
 	return &Error{CodeMissingToken, "Missing Authentication Token"}

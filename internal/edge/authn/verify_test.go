@@ -175,7 +175,6 @@ func FuzzAuthorization(f *testing.F) {
 		r := sign(t, usual(t), noon)
 		r.Header.Set("Authorization", header)
 		r.RawQuery = query
-		authn.Scope(r)
 		v := newVerifier(noon)
 		if got, err := v.Inspect(r); err == nil && got.Key.ID == "" {
 			t.Errorf("Inspect(%q, %q) names no key", header, query)
@@ -529,12 +528,6 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestDenied(t *testing.T) {
-	t.Parallel()
-	wantRefused(t, authn.Denied("arn:aws:iam::000000000000:user/ci", "AdminGetUser", "*"), authn.CodeAccessDenied,
-		"User: arn:aws:iam::000000000000:user/ci is not authorized to perform: cognito-idp:AdminGetUser on resource: * because no identity-based policy allows the cognito-idp:AdminGetUser action")
-}
-
 func TestTooManySignedHeaders(t *testing.T) {
 	t.Parallel()
 	for count, want := range map[int]bool{100: true, 101: false} {
@@ -664,9 +657,6 @@ func TestInspect(t *testing.T) {
 			if got.Key.ID != tt.id || got.Region != tt.region || !got.Key.Allows("DeleteUserPool", "x") {
 				t.Errorf("got %+v", got)
 			}
-			if scope, ok := authn.Scope(tt.r); scope != tt.region || ok != (tt.region != "") {
-				t.Errorf("scope %q, %v", scope, ok)
-			}
 		})
 	}
 	for _, tt := range []struct {
@@ -684,9 +674,6 @@ func TestInspect(t *testing.T) {
 			r := with(tt.authorization, tt.query)
 			_, err := v.Inspect(r)
 			wantRefused(t, err, tt.code, "")
-			if scope, ok := authn.Scope(r); ok {
-				t.Errorf("scope %q", scope)
-			}
 		})
 	}
 }

@@ -1,9 +1,7 @@
 package httpd
 
 import (
-	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
@@ -64,91 +62,4 @@ func (x *exchange) record(took time.Duration) {
 		add(slog.String("cause", x.cause.Error()))
 	}
 	x.Log.LogAttrs(ctx, level, "request", attrs[:n]...)
-}
-
-// LineWriter is a writer that gathers lines and writes them in the background, so that a request does not wait for
-// the disk or the terminal. Close writes what is left.
-type LineWriter struct {
-	to      io.Writer
-	mu      sync.Mutex
-	room    sync.Cond // signalled when lines were taken
-	wake    chan struct{}
-	done    chan struct{}
-	lines   []byte
-	closing bool
-	err     error
-}
-
-// maxLines is how many bytes wait at most. Beyond it writers wait too: no line is lost to a slow disk.
-const maxLines = 1 << 20
-
-// NewLineWriter starts writing to w. Lines are written when the last write is finished, many at once under load.
-func NewLineWriter(w io.Writer) *LineWriter {
-	l := &LineWriter{to: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	l.room.L = &l.mu
-	go l.run()
-	return l
-}
-
-// Write takes a line. It reports the error of an earlier write, if there was one.
-func (l *LineWriter) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for len(l.lines) > maxLines && !l.closing {
-		l.room.Wait()
-	}
-	if l.closing {
-		l.mu.Unlock()
-		<-l.done
-		l.mu.Lock()
-		return l.to.Write(line)
-	}
-	l.lines = append(l.lines, line...)
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	return len(line), l.err
-}
-
-func (l *LineWriter) run() {
-	defer close(l.done)
-	var batch []byte
-	for range l.wake {
-		l.mu.Lock()
-		batch, l.lines = l.lines, batch[:0]
-		l.room.Broadcast()
-		l.mu.Unlock()
-		if len(batch) == 0 {
-			continue
-		}
-		if _, err := l.to.Write(batch); err != nil {
-			l.mu.Lock()
-			l.err = err
-			l.mu.Unlock()
-		}
-	}
-}
-
-// Close writes what is left. Later lines are written at once.
-func (l *LineWriter) Close() error {
-	l.mu.Lock()
-	if l.closing {
-		l.mu.Unlock()
-		return l.err
-	}
-	l.closing = true
-	l.room.Broadcast()
-	l.mu.Unlock()
-	close(l.wake)
-	<-l.done
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.lines) > 0 {
-		if _, err := l.to.Write(l.lines); err != nil {
-			l.err = err
-		}
-		l.lines = nil
-	}
-	return l.err
 }

@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -572,48 +571,6 @@ func TestMetricsListener(t *testing.T) {
 	want.Contains(t, text(t, answer), "poolhouse_requests_in_flight 0")
 	stop()
 	want.NoError(t, <-done)
-}
-
-// slowly writes when it is allowed to.
-type slowly struct {
-	lines
-	gate chan struct{}
-	err  error
-}
-
-func (s *slowly) Write(p []byte) (int, error) {
-	<-s.gate
-	if s.err != nil {
-		return 0, s.err
-	}
-	return s.lines.Write(p)
-}
-
-func TestLineWriter(t *testing.T) {
-	t.Parallel()
-	to := &slowly{gate: make(chan struct{})}
-	w := httpd.NewLineWriter(to)
-	var wanted strings.Builder
-	for i := range 1000 { // none of them waits for the one that is being written
-		line := fmt.Sprintf("line %d\n", i)
-		wanted.WriteString(line)
-		_, err := io.WriteString(w, line)
-		want.NoError(t, err)
-	}
-	close(to.gate)
-	want.NoError(t, w.Close())
-	want.Equal(t, to.String(), wanted.String())
-	_, err := io.WriteString(w, "late\n")
-	want.NoError(t, err)
-	want.Equal(t, to.String(), wanted.String()+"late\n")
-	want.NoError(t, w.Close())
-
-	broken := &slowly{gate: make(chan struct{}), err: errors.New("disk full")}
-	close(broken.gate)
-	w = httpd.NewLineWriter(broken)
-	_, err = io.WriteString(w, "x\n")
-	want.NoError(t, err)
-	want.Error(t, w.Close(), broken.err)
 }
 
 func BenchmarkRequest(b *testing.B) {
