@@ -533,7 +533,7 @@ func (s users) Delete(p *pool.Pool, u *user.Record) error {
 	}
 	s.t.touch(keptUser(p.ID, u.Sub), nil)
 	s.t.touchSearches(u)
-	if err := (families{s.t}).touch(p.ID, u.Sub); err != nil {
+	if err := families(s).touch(p.ID, u.Sub); err != nil {
 		return err
 	}
 	for _, l := range u.Logins(p) {
