@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/kit/jose"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -58,7 +60,8 @@ func open(t *testing.T) *world {
 		}
 	})
 	w := &world{T: t, store: s, clock: clock.NewMovable(clock.NewFake(noon), 0), log: &bytes.Buffer{}}
-	w.tokens = &tokens.Tokens{Store: s, Chance: chance.System(), Clock: w.clock, Base: "http://127.0.0.1:9229"}
+	w.tokens = &tokens.Tokens{Store: s, Chance: chance.System(), Clock: w.clock, Base: "http://127.0.0.1:9229",
+		Generate: func(id string) (*jose.Key, error) { return jose.Parse(id, prepared()) }}
 	c := &console.Console{Store: s, Clock: w.clock, Tokens: w.tokens, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if w.handler, err = c.Handler(); err != nil {
 		t.Fatal(err)
@@ -73,6 +76,15 @@ func open(t *testing.T) *world {
 	})
 	return w
 }
+
+// prepared is the signing key of all tests: making one takes long, and what tells keys apart is their ids.
+var prepared = sync.OnceValue(func() []byte {
+	k, err := jose.Generate(jose.KeyID([32]byte{}))
+	if err != nil {
+		panic(err)
+	}
+	return k.Marshal()
+})
 
 func (w *world) update(fn func(store.Tx) error) {
 	w.Helper()
