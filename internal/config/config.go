@@ -81,7 +81,7 @@ type Messages struct {
 	SMTPTLS      string      `name:"smtp-tls" yaml:"smtp-tls" env:"POOLHOUSE_SMTP_TLS" group:"messages" enum:"starttls,implicit,none" default:"starttls" help:"How the connection to the mail server is protected: starttls, implicit or none."`
 	SMSWebhook   string      `name:"sms-webhook" yaml:"sms-webhook" env:"POOLHOUSE_SMS_WEBHOOK" group:"messages" placeholder:"URL" help:"Where text messages are posted. Without it, 'dev' keeps them in the inbox and 'serve' keeps them queued."`
 	SMSSecret    secret.Text `name:"sms-secret" yaml:"sms-secret" env:"POOLHOUSE_SMS_SECRET" group:"messages" placeholder:"SECRET" help:"Secret by which those posts are signed."`
-	TellChanges  bool        `name:"tell-changes" yaml:"tell-changes" env:"POOLHOUSE_TELL_CHANGES" group:"messages" help:"Tell users at their former verified address when their e-mail address, phone number or password changes. Cognito has no such messages."`
+	TellChanges  bool        `name:"tell-changes" yaml:"tell-changes" env:"POOLHOUSE_TELL_CHANGES" group:"messages" help:"Tell users at their former verified address when their e-mail address, phone number, second factors or password change. Cognito has no such messages."`
 }
 
 // Triggers is where Lambda triggers run.

@@ -13,6 +13,7 @@ const (
 	SourceEmailChanged    = alerts + "EmailChanged"
 	SourcePhoneChanged    = alerts + "PhoneNumberChanged"
 	SourcePasswordChanged = alerts + "PasswordChanged"
+	SourceFactorsChanged  = alerts + "SecondFactorsChanged"
 )
 
 const alerts = "Alert_"
@@ -23,13 +24,15 @@ func IsAlert(source string) bool { return strings.HasPrefix(source, alerts) }
 // Alert is a message to the address that a user had before a change.
 type Alert struct{ Source, Attribute, To string }
 
-// MaxAlerts is how many alerts one change can cause: for the e-mail address, the phone number and the password.
-const MaxAlerts = 3
+// MaxAlerts is how many alerts one change can cause: for the e-mail address, the phone number, the second factors and the
+// password.
+const MaxAlerts = 4
 
 // AlertsOf are the alerts that a change of a user asks for: of a verified address that changed or went, to that
-// address; of a new password, to the verified e-mail address or else the phone number. What would go by SMS goes
-// by e-mail where the pool has no SMS configuration.
-func AlertsOf(p *pool.Pool, before, after *user.Record, newPassword bool) []Alert {
+// address; of a new password and of other second factors, to the verified e-mail address or else the phone number. What
+// would go by SMS goes by e-mail where the pool has no SMS configuration. Replaced is the source for a secret of the
+// user that changed too, which the record does not show: a password or an authenticator app; "" for none.
+func AlertsOf(p *pool.Pool, before, after *user.Record, replaced string) []Alert {
 	email, phone := verified(before, pool.Email, pool.EmailVerified), verified(before, pool.PhoneNumber, pool.PhoneNumberVerified)
 	var list []Alert
 	add := func(source string, attributes ...string) {
@@ -50,7 +53,10 @@ func AlertsOf(p *pool.Pool, before, after *user.Record, newPassword bool) []Aler
 	if phone != "" && after.Attributes[pool.PhoneNumber] != phone {
 		add(SourcePhoneChanged, pool.PhoneNumber, pool.Email)
 	}
-	if newPassword {
+	if replaced == SourceFactorsChanged || before.MFA != after.MFA || before.SMSOption != after.SMSOption {
+		add(SourceFactorsChanged, pool.Email, pool.PhoneNumber)
+	}
+	if replaced == SourcePasswordChanged {
 		add(SourcePasswordChanged, pool.Email, pool.PhoneNumber)
 	}
 	return list
@@ -72,6 +78,8 @@ func alertTemplate(source string, m Medium) Template {
 		t = Template{Subject: "Your email address was changed", Body: "The email address of your account {username} was changed."}
 	case SourcePhoneChanged:
 		t = Template{Subject: "Your phone number was changed", Body: "The phone number of your account {username} was changed."}
+	case SourceFactorsChanged:
+		t = Template{Subject: "Your sign-in verification was changed", Body: "The second factors with which you sign in to your account {username} were changed."}
 	default:
 		t = Template{Subject: "Your password was changed", Body: "The password of your account {username} was changed."}
 	}

@@ -28,25 +28,27 @@ func TestAlertsOf(t *testing.T) {
 		name          string
 		sms           *pool.SmsConfig
 		before, after attributes
-		password      bool
+		replaced      string
 		want          []notice.Alert
 	}{
-		{"nothing changed", sms, both, both, false, nil},
-		{"only a flag changed", sms, both, attributes{"email": "a@x.io", "email_verified": "false", "phone_number": "+1555", "phone_number_verified": "true"}, false, nil},
-		{"another e-mail address", sms, onlyEmail, attributes{"email": "b@x.io"}, false, []notice.Alert{mail(notice.SourceEmailChanged)}},
-		{"the e-mail address is gone", sms, both, onlyPhone, false, []notice.Alert{mail(notice.SourceEmailChanged)}},
-		{"an address that was not verified", sms, attributes{"email": "a@x.io"}, attributes{"email": "b@x.io"}, false, nil},
-		{"a first address", sms, nil, both, false, nil},
-		{"another phone number", sms, both, onlyEmail, false, []notice.Alert{text(notice.SourcePhoneChanged)}},
-		{"another phone number where no SMS is sent", nil, both, onlyEmail, false, []notice.Alert{mail(notice.SourcePhoneChanged)}},
-		{"another phone number, and no way to tell", nil, onlyPhone, nil, false, nil},
-		{"all", sms, both, nil, true, []notice.Alert{mail(notice.SourceEmailChanged), text(notice.SourcePhoneChanged), mail(notice.SourcePasswordChanged)}},
-		{"a password", sms, both, both, true, []notice.Alert{mail(notice.SourcePasswordChanged)}},
-		{"a password, without e-mail address", sms, onlyPhone, onlyPhone, true, []notice.Alert{text(notice.SourcePasswordChanged)}},
-		{"a password, and no way to tell", nil, onlyPhone, onlyPhone, true, nil},
+		{"nothing changed", sms, both, both, "", nil},
+		{"only a flag changed", sms, both, attributes{"email": "a@x.io", "email_verified": "false", "phone_number": "+1555", "phone_number_verified": "true"}, "", nil},
+		{"another e-mail address", sms, onlyEmail, attributes{"email": "b@x.io"}, "", []notice.Alert{mail(notice.SourceEmailChanged)}},
+		{"the e-mail address is gone", sms, both, onlyPhone, "", []notice.Alert{mail(notice.SourceEmailChanged)}},
+		{"an address that was not verified", sms, attributes{"email": "a@x.io"}, attributes{"email": "b@x.io"}, "", nil},
+		{"a first address", sms, nil, both, "", nil},
+		{"another phone number", sms, both, onlyEmail, "", []notice.Alert{text(notice.SourcePhoneChanged)}},
+		{"another phone number where no SMS is sent", nil, both, onlyEmail, "", []notice.Alert{mail(notice.SourcePhoneChanged)}},
+		{"another phone number, and no way to tell", nil, onlyPhone, nil, "", nil},
+		{"all", sms, both, nil, notice.SourcePasswordChanged, []notice.Alert{mail(notice.SourceEmailChanged), text(notice.SourcePhoneChanged), mail(notice.SourcePasswordChanged)}},
+		{"a password", sms, both, both, notice.SourcePasswordChanged, []notice.Alert{mail(notice.SourcePasswordChanged)}},
+		{"a password, without e-mail address", sms, onlyPhone, onlyPhone, notice.SourcePasswordChanged, []notice.Alert{text(notice.SourcePasswordChanged)}},
+		{"an authenticator app", sms, both, both, notice.SourceFactorsChanged, []notice.Alert{mail(notice.SourceFactorsChanged)}},
+		{"an authenticator app, without e-mail address", sms, onlyPhone, onlyPhone, notice.SourceFactorsChanged, []notice.Alert{text(notice.SourceFactorsChanged)}},
+		{"a password, and no way to tell", nil, onlyPhone, onlyPhone, notice.SourcePasswordChanged, nil},
 	} {
 		p := &pool.Pool{Settings: pool.Settings{Sms: c.sms}}
-		got := notice.AlertsOf(p, &user.Record{Attributes: c.before}, &user.Record{Attributes: c.after}, c.password)
+		got := notice.AlertsOf(p, &user.Record{Attributes: c.before}, &user.Record{Attributes: c.after}, c.replaced)
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -56,9 +58,29 @@ func TestAlertsOf(t *testing.T) {
 	}
 }
 
+// TestAlertsOfFactors holds that every change of the second factors in the record is told, once.
+func TestAlertsOfFactors(t *testing.T) {
+	t.Parallel()
+	before := &user.Record{Attributes: map[string]string{"email": "a@x.io", "email_verified": "true"}}
+	want := []notice.Alert{{Source: notice.SourceFactorsChanged, Attribute: "email", To: "a@x.io"}}
+	for name, change := range map[string]func(*user.Record){
+		"turned on":  func(r *user.Record) { r.MFA.Set(user.FactorSMS, true) },
+		"preferred":  func(r *user.Record) { r.MFA.Preferred = user.FactorEmail },
+		"the option": func(r *user.Record) { r.SMSOption = true },
+	} {
+		after := before.Clone()
+		change(after)
+		for _, replaced := range []string{"", notice.SourceFactorsChanged} {
+			if diff := cmp.Diff(want, notice.AlertsOf(&pool.Pool{}, before, after, replaced)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	}
+}
+
 func TestAlertTexts(t *testing.T) {
 	t.Parallel()
-	for _, source := range []string{notice.SourceEmailChanged, notice.SourcePhoneChanged, notice.SourcePasswordChanged} {
+	for _, source := range []string{notice.SourceEmailChanged, notice.SourcePhoneChanged, notice.SourceFactorsChanged, notice.SourcePasswordChanged} {
 		// A pool's own templates are for codes: they change nothing here.
 		p := &pool.Pool{Settings: pool.Settings{Templates: pool.Templates{EmailMessage: text("mail {####}"), Sms: text("sms {####}")}}}
 		mail, sms := notice.TemplateOf(p, source, notice.Email), notice.TemplateOf(p, source, notice.SMS)

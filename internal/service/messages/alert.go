@@ -23,15 +23,15 @@ func (m *Messages) DrawAlerts(uuid func() string) (ids AlertIDs) {
 }
 
 // PostAlerts writes what the user is told of a change from before to after, at the addresses of before, into the
-// change's transaction; newPassword says that the password changed too. What it returns goes to Flush with the other
+// change's transaction; replaced is that of notice.AlertsOf. What it returns goes to Flush with the other
 // messages of the change, or to Leave: delivery is always the worker's, and a request neither waits for it nor reports
 // it. While alerts are off there are none.
-func (m *Messages) PostAlerts(tx store.Tx, c *dispatch.Call, before, after *user.Record, newPassword bool, ids AlertIDs) ([]*notice.Message, error) {
+func (m *Messages) PostAlerts(tx store.Tx, c *dispatch.Call, before, after *user.Record, replaced string, ids AlertIDs) ([]*notice.Message, error) {
 	if !m.TellChanges {
 		return nil, nil
 	}
 	var msgs []*notice.Message
-	for i, a := range notice.AlertsOf(c.Pool, before, after, newPassword) {
+	for i, a := range notice.AlertsOf(c.Pool, before, after, replaced) {
 		// Rendered for the user as before: an address that is new is nothing for the reader at the old one.
 		msg, err := m.Prepare(c, c.Pool, before, Want{ID: ids[i], Source: a.Source, Attribute: a.Attribute, To: a.To, Later: true})
 		if err != nil {

@@ -26,7 +26,7 @@ func (w *world) alert(then func(msgs []*notice.Message)) {
 	}
 	var msgs []*notice.Message
 	w.update(func(tx store.Tx) (err error) {
-		msgs, err = w.PostAlerts(tx, c, w.jane, after, true, ids)
+		msgs, err = w.PostAlerts(tx, c, w.jane, after, notice.SourcePasswordChanged, ids)
 		return err
 	})
 	then(msgs)

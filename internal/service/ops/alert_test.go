@@ -7,6 +7,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
+	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
@@ -112,4 +113,61 @@ func TestAlerts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAlertsOfFactors holds that who loses or gets a second factor is told, in each way in which that happens, and nobody of
+// a refusal.
+func TestAlertsOfFactors(t *testing.T) {
+	t.Parallel()
+	const told = "EMAIL a@x.io " + notice.SourceFactorsChanged
+	for _, test := range []struct {
+		name string
+		do   func(w *world, u *user.Record, token string, key []byte) string
+		want []string
+	}{
+		{"an app is replaced", func(w *world, _ *user.Record, token string, _ []byte) string {
+			return w.self("VerifySoftwareToken", token, userCode(w.appCode(w.associate(token), 0)))
+		}, []string{told}},
+		{"a wrong code of an app", func(w *world, _ *user.Record, token string, key []byte) string {
+			w.associate(token)
+			return w.self("VerifySoftwareToken", token, userCode(w.appCode(key, 0)))
+		}, nil},
+		{"an app is removed", func(w *world, _ *user.Record, _ string, _ []byte) string {
+			return w.call("AdminDeleteSoftwareToken", `{"UserPoolId":"$pool","Username":"u"}`)
+		}, []string{told}},
+		{"a factor is turned on", func(w *world, _ *user.Record, token string, _ []byte) string {
+			return w.self("SetUserMFAPreference", token, `,"SoftwareTokenMfaSettings":{"Enabled":true}`)
+		}, []string{told}},
+		{"the same as before", func(w *world, _ *user.Record, token string, _ []byte) string {
+			return w.self("SetUserMFAPreference", token, `,"SMSMfaSettings":{"Enabled":false}`)
+		}, nil},
+		{"an administrator prefers", func(w *world, _ *user.Record, _ string, _ []byte) string {
+			return w.call("AdminSetUserMFAPreference", `{"UserPoolId":"$pool","Username":"u","SMSMfaSettings":{"Enabled":true,"PreferredMfa":true}}`)
+		}, []string{told}},
+		{"the oldest option", func(w *world, _ *user.Record, token string, _ []byte) string {
+			return w.self("SetUserSettings", token, `,"MFAOptions":[{"DeliveryMedium":"SMS","AttributeName":"phone_number"}]`)
+		}, []string{told}},
+		{"the oldest option by an administrator", func(w *world, _ *user.Record, _ string, _ []byte) string {
+			return w.call("AdminSetUserSettings", `{"UserPoolId":"$pool","Username":"u","MFAOptions":[{"DeliveryMedium":"SMS","AttributeName":"phone_number"}]}`)
+		}, []string{told}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, mfaPool, func(w *world) {
+				u := w.addUser("u", with("phone_number", "+1555", "phone_number_verified", "true"))
+				key, token := w.withApp(u), w.access(u)
+				want.Equal(w, w.waiting(), nil)
+				w.messages.TellChanges = true
+				test.do(w, u, token, key)
+				want.Equal(w, w.waiting(), test.want)
+				want.Equal(w, w.sent(), nil)
+			})
+		})
+	}
+	// Off, as by default.
+	onBoth(t, mfaPool, func(w *world) {
+		token := w.access(w.addUser("u", with("phone_number", "+1555")))
+		want.Equal(w, w.self("VerifySoftwareToken", token, userCode(w.appCode(w.associate(token), 0))), success)
+		want.Equal(w, w.waiting(), nil)
+	})
 }

@@ -171,7 +171,7 @@ func (a *Attributes) save(tx store.Tx, c *dispatch.Call, before *user.Record, pl
 			return nil, err
 		}
 	}
-	warn, err := a.Messages.PostAlerts(tx, c, before, plan.After, false, alerts)
+	warn, err := a.Messages.PostAlerts(tx, c, before, plan.After, "", alerts)
 	if err != nil {
 		return nil, err
 	}

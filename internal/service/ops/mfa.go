@@ -7,6 +7,7 @@ import (
 
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
@@ -16,14 +17,16 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/totp"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/messages"
 )
 
 // MFA are the operations on the second factors of users. What a sign-in does with them is next door, in sign_in_mfa.go; how a
 // sign-in sets an app up, in mfa_setup.go.
 type MFA struct {
-	Store   store.Store
-	Chance  *chance.Source
-	SignIns *SignIns // whose sessions take the place of access tokens
+	Store    store.Store
+	Messages *messages.Messages
+	Chance   *chance.Source
+	SignIns  *SignIns // whose sessions take the place of access tokens
 }
 
 // Register puts the family into the registry.
@@ -35,6 +38,32 @@ func (m *MFA) Register(r *dispatch.Registry) {
 	dispatch.Handle(r, api.AdminSetUserMFAPreference, m.AdminPrefer)
 	dispatch.Handle(r, api.GetUserAuthFactors, m.Factors)
 	dispatch.Handle(r, api.AdminGetUserAuthFactors, m.AdminFactors)
+}
+
+// alerter writes what a user is told of changed second factors, see messages.PostAlerts.
+type alerter func(before, after *user.Record, replaced string) error
+
+// telling runs an update of the user that login names, and leaves its alerts to the worker.
+func telling(ctx context.Context, s store.Store, m *messages.Messages, draw *chance.Source, c *dispatch.Call, login string,
+	fn func(tx store.Tx, tell alerter) error,
+) error {
+	ids := m.DrawAlerts(draw.UUID)
+	var told []*notice.Message
+	err := s.Update(ctx, c.Scope(login), func(tx store.Tx) error {
+		told = nil
+		return fn(tx, func(before, after *user.Record, replaced string) (err error) {
+			told, err = m.PostAlerts(tx, c, before, after, replaced, ids)
+			return err
+		})
+	})
+	if err == nil {
+		m.Leave(told...)
+	}
+	return err
+}
+
+func (m *MFA) telling(ctx context.Context, c *dispatch.Call, login string, fn func(store.Tx, alerter) error) error {
+	return telling(ctx, m.Store, m.Messages, m.Chance, c, login, fn)
 }
 
 // softwareToken is the authenticator app of a user; nil when there is none.
@@ -132,12 +161,15 @@ func (m *MFA) Verify(ctx context.Context, c *dispatch.Call, in *api.VerifySoftwa
 	if c.Token == nil {
 		return m.verifyHere(ctx, c, in)
 	}
-	err := m.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error {
+	err := m.telling(ctx, c, c.Token.Username, func(tx store.Tx, tell alerter) error {
 		r, err := appHolder(tx, c)
 		if err != nil {
 			return err
 		}
 		if err := confirmApp(tx, c, r, in); err != nil {
+			return err
+		}
+		if err := tell(r, r, notice.SourceFactorsChanged); err != nil {
 			return err
 		}
 		return tx.Journal().Add(c.Entry(c.Pool.ID, r.Sub))
@@ -172,8 +204,12 @@ func confirmApp(tx store.Tx, c *dispatch.Call, r *user.Record, in *api.VerifySof
 //
 // Evidence: the reference page "AdminDeleteSoftwareToken".
 func (m *MFA) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDeleteSoftwareTokenInput) (*api.AdminDeleteSoftwareTokenOutput, error) {
-	err := m.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
+	err := m.telling(ctx, c, in.Username, func(tx store.Tx, tell alerter) error {
 		r, err := findConfirmed(tx.Users(), c, in.Username)
+		if err != nil {
+			return err
+		}
+		app, err := softwareToken(tx.SoftwareTokens(), r)
 		if err != nil {
 			return err
 		}
@@ -187,6 +223,13 @@ func (m *MFA) AdminDelete(ctx context.Context, c *dispatch.Call, in *api.AdminDe
 		after.Modified = c.Now
 		after.MFA.Set(user.FactorTOTP, false)
 		if err := tx.Users().Save(c.Pool, r, after); err != nil {
+			return err
+		}
+		replaced := ""
+		if app.Verified() {
+			replaced = notice.SourceFactorsChanged
+		}
+		if err := tell(r, after, replaced); err != nil {
 			return err
 		}
 		return tx.Journal().Add(c.Entry(c.Pool.ID, r.Sub))
@@ -232,12 +275,12 @@ func findConfirmed(users store.UserReader, c *dispatch.Call, username string) (*
 // Evidence: the reference page "SetUserMFAPreference".
 func (m *MFA) Prefer(ctx context.Context, c *dispatch.Call, in *api.SetUserMFAPreferenceInput) (*api.SetUserMFAPreferenceOutput, error) {
 	list := choices(in.SMSMfaSettings, in.SoftwareTokenMfaSettings, in.EmailMfaSettings, in.WebAuthnMfaSettings)
-	err := m.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error {
+	err := m.telling(ctx, c, c.Token.Username, func(tx store.Tx, tell alerter) error {
 		r, err := holder(tx.Users(), tx.Families(), c)
 		if err != nil {
 			return err
 		}
-		return prefer(tx, c, r, list, fault.SoftwareTokenUnverified)
+		return prefer(tx, c, r, list, fault.SoftwareTokenUnverified, tell)
 	})
 	if err != nil {
 		return nil, err
@@ -251,7 +294,7 @@ func (m *MFA) Prefer(ctx context.Context, c *dispatch.Call, in *api.SetUserMFAPr
 func (m *MFA) AdminPrefer(ctx context.Context, c *dispatch.Call, in *api.AdminSetUserMFAPreferenceInput) (*api.AdminSetUserMFAPreferenceOutput, error) {
 	list := choices(in.SMSMfaSettings, in.SoftwareTokenMfaSettings, in.EmailMfaSettings, in.WebAuthnMfaSettings)
 	unverified := func() *fault.Error { return fault.NoDeliveryForMFA(string(user.FactorTOTP)) }
-	err := m.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
+	err := m.telling(ctx, c, in.Username, func(tx store.Tx, tell alerter) error {
 		r, err := findConfirmed(tx.Users(), c, in.Username)
 		if err != nil {
 			return err
@@ -259,7 +302,7 @@ func (m *MFA) AdminPrefer(ctx context.Context, c *dispatch.Call, in *api.AdminSe
 		if err := forgive(tx, r); err != nil {
 			return err
 		}
-		return prefer(tx, c, r, list, unverified)
+		return prefer(tx, c, r, list, unverified, tell)
 	})
 	if err != nil {
 		return nil, err
@@ -285,7 +328,7 @@ func choices(sms *api.SMSMfaSettingsType, app *api.SoftwareTokenMfaSettingsType,
 }
 
 // prefer decides and stores the second factors of a user.
-func prefer(tx store.Tx, c *dispatch.Call, r *user.Record, list []user.Choice, unverified func() *fault.Error) error {
+func prefer(tx store.Tx, c *dispatch.Call, r *user.Record, list []user.Choice, unverified func() *fault.Error, tell alerter) error {
 	app, err := softwareToken(tx.SoftwareTokens(), r)
 	if err != nil {
 		return err
@@ -296,6 +339,9 @@ func prefer(tx store.Tx, c *dispatch.Call, r *user.Record, list []user.Choice, u
 	}
 	after.Modified = c.Now
 	if err := tx.Users().Save(c.Pool, r, after); err != nil {
+		return err
+	}
+	if err := tell(r, after, ""); err != nil {
 		return err
 	}
 	names := make([]string, len(list))

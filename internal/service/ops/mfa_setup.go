@@ -8,6 +8,7 @@ import (
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/challenge"
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
+	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
@@ -124,7 +125,7 @@ func (m *MFA) verifyHere(ctx context.Context, c *dispatch.Call, in *api.VerifySo
 		return nil, err
 	}
 	id := m.Chance.UUID()
-	err = m.Store.Update(ctx, c.Scope(""), func(tx store.Tx) error {
+	err = m.telling(ctx, c, "", func(tx store.Tx, tell alerter) error {
 		u, app, err := settingUp(tx, c, &state)
 		if err != nil {
 			return err
@@ -139,6 +140,9 @@ func (m *MFA) verifyHere(ctx context.Context, c *dispatch.Call, in *api.VerifySo
 		after.MFA.Set(user.FactorTOTP, true)
 		after.Modified = c.Now
 		if err := tx.Users().Save(c.Pool, u, after); err != nil {
+			return err
+		}
+		if err := tell(u, after, notice.SourceFactorsChanged); err != nil {
 			return err
 		}
 		return tx.Journal().Add(c.Entry(c.Pool.ID, u.Sub, string(user.FactorTOTP)))

@@ -86,7 +86,7 @@ func exchange(tx store.Tx, c *dispatch.Call, m *messages.Messages, u *user.Recor
 	if after, err = replace(tx, c, u, u, current, next); err != nil {
 		return nil, nil, err
 	}
-	if alerts, err = m.PostAlerts(tx, c, u, after, true, ids); err != nil {
+	if alerts, err = m.PostAlerts(tx, c, u, after, notice.SourcePasswordChanged, ids); err != nil {
 		return nil, nil, err
 	}
 	return after, alerts, tx.Journal().Add(c.Entry(c.Pool.ID, u.Sub, "password"))

@@ -7,14 +7,20 @@ import (
 	"github.com/poolhouse/poolhouse/api"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
+	"github.com/poolhouse/poolhouse/internal/service/messages"
 )
 
 // Self are the operations by which a user reads and deletes its own account and sets its oldest MFA setting, with the
 // administrator's form of the latter.
-type Self struct{ Store store.Store }
+type Self struct {
+	Store    store.Store
+	Messages *messages.Messages
+	Chance   *chance.Source
+}
 
 // Register puts the family into the registry.
 func (s *Self) Register(r *dispatch.Registry) {
@@ -67,12 +73,12 @@ func (s *Self) Delete(ctx context.Context, c *dispatch.Call, _ *api.DeleteUserIn
 //
 // Evidence: the reference page "SetUserSettings".
 func (s *Self) Set(ctx context.Context, c *dispatch.Call, in *api.SetUserSettingsInput) (*api.SetUserSettingsOutput, error) {
-	err := s.Store.Update(ctx, c.Scope(c.Token.Username), func(tx store.Tx) error {
+	err := telling(ctx, s.Store, s.Messages, s.Chance, c, c.Token.Username, func(tx store.Tx, tell alerter) error {
 		r, err := holder(tx.Users(), tx.Families(), c)
 		if err != nil {
 			return err
 		}
-		return setOption(tx, c, r, in.MFAOptions)
+		return setOption(tx, c, r, in.MFAOptions, tell)
 	})
 	if err != nil {
 		return nil, err
@@ -84,12 +90,12 @@ func (s *Self) Set(ctx context.Context, c *dispatch.Call, in *api.SetUserSetting
 //
 // Evidence: the reference page "AdminSetUserSettings".
 func (s *Self) AdminSet(ctx context.Context, c *dispatch.Call, in *api.AdminSetUserSettingsInput) (*api.AdminSetUserSettingsOutput, error) {
-	err := s.Store.Update(ctx, c.Scope(in.Username), func(tx store.Tx) error {
+	err := telling(ctx, s.Store, s.Messages, s.Chance, c, in.Username, func(tx store.Tx, tell alerter) error {
 		r, err := find(tx.Users(), c.Pool, in.Username)
 		if err != nil {
 			return err
 		}
-		return setOption(tx, c, r, in.MFAOptions)
+		return setOption(tx, c, r, in.MFAOptions, tell)
 	})
 	if err != nil {
 		return nil, err
@@ -98,7 +104,7 @@ func (s *Self) AdminSet(ctx context.Context, c *dispatch.Call, in *api.AdminSetU
 }
 
 // setOption stores whether SMS is the second factor. What the preferences say stays as it is.
-func setOption(tx store.Tx, c *dispatch.Call, r *user.Record, options []api.MFAOptionType) error {
+func setOption(tx store.Tx, c *dispatch.Call, r *user.Record, options []api.MFAOptionType, tell alerter) error {
 	on, err := smsOption(options)
 	if err != nil {
 		return err
@@ -106,6 +112,9 @@ func setOption(tx store.Tx, c *dispatch.Call, r *user.Record, options []api.MFAO
 	after := r.Clone()
 	after.SMSOption, after.Modified = on, c.Now
 	if err := tx.Users().Save(c.Pool, r, after); err != nil {
+		return err
+	}
+	if err := tell(r, after, ""); err != nil {
 		return err
 	}
 	return tx.Journal().Add(c.Entry(c.Pool.ID, r.Sub, "MFAOptions"))
