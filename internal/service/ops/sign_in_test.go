@@ -469,7 +469,7 @@ func TestSessions(t *testing.T) {
 		good := map[string]string{"USERNAME": "jane", "NEW_PASSWORD": "N3w-Passw0rd"}
 		answer := func(name, session string) string { return w.answer(name, session, good).text }
 		want.Equal(w, answer("NEW_PASSWORD_REQUIRED", ""), invalid("Missing required parameter Session"))
-		want.Equal(w, answer("NEW_PASSWORD_REQUIRED", s.Session[:len(s.Session)-1]+"_"), badSession)
+		want.Equal(w, answer("NEW_PASSWORD_REQUIRED", s.Session[:len(s.Session)-1]), badSession)
 		want.Equal(w, answer("NEW_PASSWORD_REQUIRED", strings.Repeat("x", 100)), badSession)
 		for _, name := range []string{"SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP", "SMS_OTP", "MFA_SETUP", "SELECT_MFA_TYPE", "SELECT_CHALLENGE", "CUSTOM_CHALLENGE",
 			"DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER", "PASSWORD", "PASSWORD_SRP", "WEB_AUTHN", "ADMIN_NO_SRP_AUTH"} {
