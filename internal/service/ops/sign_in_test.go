@@ -574,6 +574,20 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// TestRefreshAfterClockPutBack holds that a sign-in lives although it is older than its client by the clock: that was put back, or
+// is another server's.
+func TestRefreshAfterClockPutBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, nil, func(w *world) {
+		w.client(allFlows)
+		w.withPassword("jane", nil)
+		w.clock.Advance(-10 * time.Minute)
+		set := w.byPassword("jane", rightPassword).AuthenticationResult
+		want.Contains(w, w.begin("REFRESH_TOKEN_AUTH", map[string]string{"REFRESH_TOKEN": set.RefreshToken}).text, `"AccessToken"`)
+		want.Contains(w, w.self("GetUser", set.AccessToken, ""), `"Username":"jane"`)
+	})
+}
+
 func TestRefreshRefusals(t *testing.T) {
 	t.Parallel()
 	const invalidToken = "NotAuthorizedException: Invalid Refresh Token."

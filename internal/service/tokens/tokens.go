@@ -128,8 +128,13 @@ type SignIn struct {
 
 // Begin writes the family of a sign-in in the transaction that completes it, and reads what its tokens will say.
 func (t *Tokens) Begin(tx store.Tx, s SignIn, d Draw) (*token.Facts, error) {
+	// A clock that was put back, or that of another server, must not make the sign-in one of an earlier client of this id.
+	created := s.Now
+	if created.Before(s.Client.Created) {
+		created = s.Client.Created
+	}
 	f := &token.Family{PoolID: s.Pool.ID, Sub: s.User.Sub, ID: d.family, ClientID: s.Client.ID, EventID: d.event, Origin: s.Origin, Scopes: s.Scopes,
-		DeviceKey: s.DeviceKey, AuthTime: s.Now, Created: s.Now, Expires: s.Now.Add(time.Duration(s.Client.RefreshSeconds()) * time.Second)}
+		DeviceKey: s.DeviceKey, AuthTime: s.Now, Created: created, Expires: s.Now.Add(time.Duration(s.Client.RefreshSeconds()) * time.Second)}
 	if err := tx.Families().Create(f); err != nil {
 		return nil, err
 	}
