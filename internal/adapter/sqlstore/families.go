@@ -46,6 +46,9 @@ func (s families) one(query, poolID, sub, key string) (*token.Family, error) {
 func (s families) Get(poolID, sub, id string) (*token.Family, error) {
 	key := keptFamily(poolID, sub, id)
 	kept, ok, err := s.t.recall(key)
+	if err == nil && ok {
+		err = s.t.answered()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (a *ahead) recall(t *transaction, spots []spot) (rest []spot, err error) {
 	for _, at := range spots {
 		sub, ok, err := t.recall(keptLogin(at.pool, user.Names, at.key))
 		var row *userRow
-		if ok && err == nil {
+		if ok && err == nil && sub != nobody {
 			row, err = (users{t}).recall(at.pool, sub)
 		}
 		if err == nil && row != nil {

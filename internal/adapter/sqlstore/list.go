@@ -238,8 +238,11 @@ func (s users) recallSearch(poolID, key string, limit int) (list []*user.Record,
 		return nil, false, err
 	}
 	subs := splitSubs(kept)
-	if len(subs) > limit {
+	switch {
+	case len(subs) > limit:
 		return nil, false, nil
+	case len(subs) == 0:
+		return nil, true, s.t.answered()
 	}
 	for _, sub := range subs {
 		row, err := s.recall(poolID, sub)

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -68,6 +69,9 @@ func (s users) keep(poolID string, row *userRow) {
 // recall returns the row of which the cache has a copy; nil without one.
 func (s users) recall(poolID, sub string) (*userRow, error) {
 	value, ok, err := s.t.recall(keptUser(poolID, sub))
+	if err == nil && ok {
+		err = s.t.answered()
+	}
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -91,6 +95,10 @@ func (s users) BySub(poolID, sub string) (*user.Record, error) {
 	return s.one(selectSub, poolID, sub)
 }
 
+// nobody is the copy of a login that no user holds. It is kept so that a guess at a name is answered as fast where there is
+// a user as where there is none.
+const nobody = ""
+
 // holder finds the user that holds a login, by way of the cache or in the database.
 func (s users) holder(poolID string, space user.Space, key string) (*user.Record, error) {
 	login := keptLogin(poolID, space, key)
@@ -98,12 +106,18 @@ func (s users) holder(poolID string, space user.Space, key string) (*user.Record
 	if err != nil {
 		return nil, err
 	}
-	if ok {
+	switch {
+	case ok && sub == nobody:
+		return nil, cmp.Or(s.t.answered(), store.ErrNotFound)
+	case ok:
 		return s.BySub(poolID, sub)
 	}
 	u, err := s.one(selectLogin, poolID, string(space), key)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.t.keep(login, []byte(u.Sub))
+	case errors.Is(err, store.ErrNotFound):
+		s.t.keep(login, []byte(nobody))
 	}
 	return u, err
 }
