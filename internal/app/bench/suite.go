@@ -296,6 +296,7 @@ func (r *runner) table(ctx context.Context, t *target, f filled, connections []i
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
+			r.say("  %.0f a second, %.2f of the bare handler, p99 %v", row.Rate, row.Ratio, row.P99.Round(time.Microsecond))
 			rows = append(rows, row)
 		}
 	}
