@@ -90,6 +90,9 @@ func Verifier(poolName, username, password string, salt []byte) []byte {
 	return c.bytes(&v)
 }
 
+// DecoySize is how many random bytes a decoy is made of.
+const DecoySize = 384
+
 // Decoy returns what passes for the verifier of somebody who does not exist: the square of a random number, 384 bytes. Every
 // verifier is a square, a power of the generator, which is one itself in this group; half of all numbers are none, and whoever
 // finds that out about a verifier knows that no password is behind it.

@@ -54,7 +54,7 @@ func TestTokens(t *testing.T) {
 	a, err := w.tokens.Open(t.Context(), secret.New(r.AccessToken), noon)
 	want.NoError(t, err)
 	want.Equal(t, []string{a.Username, a.ClientID, a.Family, a.EventID, a.Sub}, []string{"jane", "web", out.Family.ID, out.Family.Event, out.Family.Sub})
-	refresh, err := w.tokens.OpenRefresh(t.Context(), shop, secret.New(r.RefreshToken))
+	refresh, err := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: shop}, secret.New(r.RefreshToken))
 	want.NoError(t, err)
 	want.Equal(t, refresh.Family, out.Family.ID)
 	want.Equal(t, []string{out.Family.Created, out.Family.Expires}, []string{"2026-11-02T12:00:00.000Z", "2026-12-02T12:00:00.000Z"})

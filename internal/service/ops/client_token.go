@@ -57,7 +57,7 @@ func (o *ClientTokens) Get(ctx context.Context, c *dispatch.Call, in *api.GetCli
 	if err != nil {
 		return nil, err
 	}
-	signer, err := o.Tokens.Signer(ctx, c.Pool.ID)
+	signer, err := o.Tokens.Signer(ctx, c.Pool)
 	if err != nil {
 		return nil, err
 	}

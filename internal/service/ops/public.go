@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/sha3"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -259,11 +260,10 @@ func (d *Decoys) credential(p *pool.Pool, name string) (salt, verifier []byte) {
 	for i := 0; len(salt) == 0 || salt[0] == 0; i++ { // as those of users, none begins with a zero
 		salt = d.draw("salt", p.ID, key, strconv.Itoa(i))[:srp.SaltSize]
 	}
-	const size = 384
-	var random []byte
-	for i := 0; len(random) < size; i++ {
-		random = append(random, d.draw("verifier", p.ID, key, strconv.Itoa(i))...)
-	}
+	random := make([]byte, srp.DecoySize)
+	h := sha3.NewSHAKE256()
+	h.Write(d.draw("verifier", p.ID, key))
+	h.Read(random)
 	return salt, srp.Decoy(random)
 }
 

@@ -323,7 +323,7 @@ func TestTokenChecks(t *testing.T) {
 				facts, err = w.tokens.Begin(tx, tokens.SignIn{Pool: w.pool, Client: c, User: u, Origin: token.FromOAuth, Scopes: list, Now: w.clock.Now()}, d)
 				return err
 			})
-			signer, err := w.tokens.Signer(w.Context(), w.pool.ID)
+			signer, err := w.tokens.Signer(w.Context(), w.pool)
 			want.NoError(w, err)
 			set, err := signer.Sign(facts)
 			want.NoError(w, err)

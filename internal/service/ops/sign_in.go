@@ -289,7 +289,7 @@ type offered struct {
 // advance evaluates an answer and goes on to what follows.
 func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.InitiateAuthOutput, error) {
 	c, d := v.c, s.draw()
-	signer, err := s.Tokens.Signer(ctx, c.Pool.ID)
+	signer, err := s.Tokens.Signer(ctx, c.Pool)
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (s *SignIns) trust(ctx context.Context, v *visit, g *guest, state *challeng
 	if err := unproven(state, g.user); err != nil {
 		return nil, err
 	}
-	signer, err := s.Tokens.Signer(ctx, v.c.Pool.ID)
+	signer, err := s.Tokens.Signer(ctx, v.c.Pool)
 	if err != nil {
 		return nil, err
 	}

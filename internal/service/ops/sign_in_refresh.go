@@ -80,7 +80,7 @@ func holdsSecret(c *dispatch.Call, given *secret.Text) bool {
 
 // refresh makes new tokens for the family of a refresh token. proves checks what else the caller has to prove of the owner.
 func (s *SignIns) refresh(ctx context.Context, c *dispatch.Call, text secret.Text, source string, metadata map[string]string, proves func(*user.Record) error) (set *tokens.Set, rotated bool, err error) {
-	t, err := s.Tokens.OpenRefresh(ctx, c.Pool.ID, text)
+	t, err := s.Tokens.OpenRefresh(ctx, c.Pool, text)
 	if errors.Is(err, tokens.ErrRefresh) || err == nil && t.ClientID != c.Client.ID {
 		return nil, false, fault.RefreshTokenInvalid().Because(err)
 	}
@@ -88,7 +88,7 @@ func (s *SignIns) refresh(ctx context.Context, c *dispatch.Call, text secret.Tex
 		return nil, false, err
 	}
 	// What is refused is refused before the function runs. Without rotation a refresh writes nothing.
-	signer, err := s.Tokens.Signer(ctx, c.Pool.ID)
+	signer, err := s.Tokens.Signer(ctx, c.Pool)
 	if err != nil {
 		return nil, false, err
 	}
@@ -213,7 +213,7 @@ func (s *SignIns) Revoke(ctx context.Context, c *dispatch.Call, in *api.RevokeTo
 	if !c.Client.Revocation {
 		return nil, fault.RevocationOff()
 	}
-	t, err := s.Tokens.OpenRefresh(ctx, c.Pool.ID, in.Token)
+	t, err := s.Tokens.OpenRefresh(ctx, c.Pool, in.Token)
 	if errors.Is(err, tokens.ErrRefresh) {
 		if _, err := jose.Split(in.Token.Reveal()); err == nil {
 			return nil, fault.NotARefreshToken()

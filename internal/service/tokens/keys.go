@@ -167,6 +167,20 @@ func (t *Tokens) ring(ctx context.Context, poolID string) (*ring, error) {
 	return nil, fmt.Errorf("make the keys of pool %s: %w", poolID, store.ErrStale)
 }
 
+// ringOf is ring for a pool that was just read: keys that are in memory are found without the store.
+func (t *Tokens) ringOf(ctx context.Context, p *pool.Pool) (*ring, error) {
+	t.mu.RLock()
+	kept := t.rings[p.ID]
+	t.mu.RUnlock()
+	if kept.of(p) && t.recent(kept.read) {
+		return kept, nil
+	}
+	return t.ring(ctx, p.ID)
+}
+
+// of reports whether the ring, which may be nil, holds the keys of the pool, and not of an earlier one of its id.
+func (r *ring) of(p *pool.Pool) bool { return r != nil && r.poolCreated.Equal(p.Created) }
+
 // look returns the ring of a pool, or, when it has none, the pool with those keys that it has.
 func (t *Tokens) look(ctx context.Context, poolID string) (p *pool.Pool, keys []*token.Key, r *ring, err error) {
 	t.mu.RLock()
@@ -178,7 +192,7 @@ func (t *Tokens) look(ctx context.Context, poolID string) (p *pool.Pool, keys []
 		if p, err = v.Pools().Get(poolID); err != nil {
 			return err
 		}
-		if kept != nil && kept.poolCreated.Equal(p.Created) && t.recent(kept.read) {
+		if kept.of(p) && t.recent(kept.read) {
 			r = kept
 			return nil
 		}

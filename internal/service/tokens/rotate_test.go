@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/jose"
@@ -89,7 +90,7 @@ func TestRotate(t *testing.T) {
 		opens := func(n *tokens.Tokens, set *tokens.Set) {
 			w.Helper()
 			_, err1 := n.Open(w.Context(), set.Access, w.clock.Now())
-			_, err2 := n.OpenRefresh(w.Context(), poolID, set.Refresh)
+			_, err2 := n.OpenRefresh(w.Context(), &pool.Pool{ID: poolID}, set.Refresh)
 			want.NoError(w, errors.Join(err1, err2))
 		}
 		old := issue(one)
@@ -135,7 +136,7 @@ func TestRotate(t *testing.T) {
 		w.clock.Advance(time.Second)
 		want.Equal(w, len(w.published(two)), 2)
 		want.Equal(w, len(w.keys()), 3)
-		if _, err := two.OpenRefresh(w.Context(), poolID, old.Refresh); err != nil {
+		if _, err := two.OpenRefresh(w.Context(), &pool.Pool{ID: poolID}, old.Refresh); err != nil {
 			w.Errorf("a refresh token from before the rotation: %v", err)
 		}
 		planned, err := one.Keys(w.Context(), poolID)
@@ -203,7 +204,7 @@ func TestRevokeKeys(t *testing.T) {
 			_, err := n.Open(w.Context(), old.Access, w.clock.Now())
 			f, ok := errors.AsType[*fault.Error](err)
 			want.True(w, ok && f.Message == fault.InvalidAccessToken().Message, "the old token is refused: %v", err)
-			_, err = n.OpenRefresh(w.Context(), poolID, old.Refresh)
+			_, err = n.OpenRefresh(w.Context(), &pool.Pool{ID: poolID}, old.Refresh)
 			want.NoError(w, err)
 			for _, id := range w.published(n) {
 				want.True(w, !slices.Contains(before, id), "old keys are gone, those that were to come too")

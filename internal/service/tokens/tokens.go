@@ -166,8 +166,8 @@ type Signer struct {
 }
 
 // Signer reads the keys of a pool, or makes them. It must not be called in a transaction.
-func (t *Tokens) Signer(ctx context.Context, poolID string) (*Signer, error) {
-	r, err := t.ring(ctx, poolID)
+func (t *Tokens) Signer(ctx context.Context, p *pool.Pool) (*Signer, error) {
+	r, err := t.ringOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +199,8 @@ func (s *Signer) SignMachine(m *token.Machine) (secret.Text, error) {
 
 // OpenRefresh reads a refresh token of a pool. It is an error when it is not one that this server sealed for the pool;
 // whether its family still lives is for the transaction to see.
-func (t *Tokens) OpenRefresh(ctx context.Context, poolID string, text secret.Text) (Refresh, error) {
-	r, err := t.ring(ctx, poolID)
+func (t *Tokens) OpenRefresh(ctx context.Context, p *pool.Pool, text secret.Text) (Refresh, error) {
+	r, err := t.ringOf(ctx, p)
 	if err != nil {
 		return Refresh{}, err
 	}
@@ -239,7 +239,7 @@ func (t *Tokens) issue(ctx context.Context, poolID, clientID, username string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	signer, err := t.Signer(ctx, poolID) // so that nothing is written when there is no key
+	signer, err := t.Signer(ctx, s.Pool) // so that nothing is written when there is no key
 	if err != nil {
 		return nil, nil, err
 	}

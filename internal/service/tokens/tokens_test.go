@@ -173,7 +173,7 @@ func TestIssue(t *testing.T) {
 	a, err := w.tokens.Open(t.Context(), set.Access, noon)
 	want.NoError(t, err)
 	want.Equal(t, []string{a.PoolID, a.ClientID, a.Sub, a.Username, a.Family, a.EventID}, []string{poolID, "client", w.user.Sub, "Jane", family.ID, family.EventID})
-	r, err := w.tokens.OpenRefresh(t.Context(), poolID, set.Refresh)
+	r, err := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: poolID}, set.Refresh)
 	want.NoError(t, err)
 	want.Equal(t, r, tokens.Refresh{Sub: w.user.Sub, Family: family.ID, ClientID: "client"})
 
@@ -277,7 +277,7 @@ func TestRefreshAltered(t *testing.T) {
 	}
 	refused := func(altered string) {
 		t.Helper()
-		if _, err := w.tokens.OpenRefresh(t.Context(), poolID, secret.New(altered)); !errors.Is(err, tokens.ErrRefresh) {
+		if _, err := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: poolID}, secret.New(altered)); !errors.Is(err, tokens.ErrRefresh) {
 			t.Errorf("%.40s... (%d characters): %v", altered, len(altered), err)
 		}
 	}
@@ -301,10 +301,10 @@ func TestRefreshAltered(t *testing.T) {
 	other := *w.pool
 	other.ID, other.Version = "us-east-1_Other0000", 0
 	w.update(func(tx store.Tx) error { return tx.Pools().Create(&other) })
-	if _, err := w.tokens.OpenRefresh(t.Context(), other.ID, set.Refresh); !errors.Is(err, tokens.ErrRefresh) {
+	if _, err := w.tokens.OpenRefresh(t.Context(), &other, set.Refresh); !errors.Is(err, tokens.ErrRefresh) {
 		t.Errorf("another pool: %v", err)
 	}
-	if _, err := w.tokens.OpenRefresh(t.Context(), "us-east-1_Unknown00", set.Refresh); !errors.Is(err, store.ErrNotFound) {
+	if _, err := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: "us-east-1_Unknown00"}, set.Refresh); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("no pool: %v", err)
 	}
 }
@@ -328,7 +328,7 @@ func TestManyFirstUses(t *testing.T) {
 	want.Equal(t, len(w.keys()), 3)
 	for _, set := range sets {
 		_, err1 := w.tokens.Open(t.Context(), set.Access, noon)
-		_, err2 := w.tokens.OpenRefresh(t.Context(), poolID, set.Refresh)
+		_, err2 := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: poolID}, set.Refresh)
 		want.NoError(t, errors.Join(err1, err2))
 	}
 }
@@ -340,7 +340,7 @@ func TestPoolMadeAgain(t *testing.T) {
 	old, _ := w.issue()
 	before := w.keys()
 	w.update(func(tx store.Tx) error { return tx.Pools().Delete(poolID) })
-	if _, err := w.tokens.OpenRefresh(t.Context(), poolID, old.Refresh); !errors.Is(err, store.ErrNotFound) {
+	if _, err := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: poolID}, old.Refresh); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a deleted pool: %v", err)
 	}
 	w.clock.Advance(time.Second)
@@ -351,7 +351,7 @@ func TestPoolMadeAgain(t *testing.T) {
 			want.True(t, k.ID != b.ID, "keys are new")
 		}
 	}
-	if _, err := w.tokens.OpenRefresh(t.Context(), poolID, old.Refresh); !errors.Is(err, tokens.ErrRefresh) {
+	if _, err := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: poolID}, old.Refresh); !errors.Is(err, tokens.ErrRefresh) {
 		t.Errorf("a refresh token of the former pool: %v", err)
 	}
 	set, _ := w.issue()
