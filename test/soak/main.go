@@ -72,7 +72,8 @@ func run(ctx context.Context, o options, out io.Writer) (samples []sample, err e
 	if err != nil {
 		return nil, err
 	}
-	server, err := program.Start(ctx, place, "--metrics-listen", "127.0.0.1:0")
+	// The least cache is full before the trend is judged. A greater one fills for most of an hour, which is not a leak.
+	server, err := program.Start(ctx, place, "--metrics-listen", "127.0.0.1:0", "--cache", "32")
 	if err != nil {
 		return nil, err
 	}
