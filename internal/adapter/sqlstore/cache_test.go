@@ -65,6 +65,15 @@ func TestCacheAnswers(t *testing.T) {
 	}
 	want.Equal(t, len(first.list), 1)
 	want.Equal(t, first.family, f)
+	// That nobody has a name is kept too, so that guesses at names take the same time.
+	for range 2 {
+		want.Error(t, s.View(t.Context(), func(v store.View) error {
+			_, err := v.Users().ByLogin(p, "nobody")
+			return err
+		}), store.ErrNotFound)
+		sub, _, ok := s.cache.get(keptLogin(p.ID, user.Names, "nobody"))
+		want.True(t, ok && sub == nobody, "there is a copy")
+	}
 }
 
 func subOf(i int) string { return fmt.Sprintf("%08d-e0e1-70ae-d2ee-991ad1a898c8", i) }
