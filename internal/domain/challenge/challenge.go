@@ -81,6 +81,9 @@ type State struct {
 	Sub      string    `json:"s,omitempty"` // "": there is no such user, and nothing will ever be right
 	Username string    `json:"n"`           // immutable, of a user; else as it was given
 	Expires  time.Time `json:"e"`
+	// Counts is the sub of the user whose tries these are, where Sub is empty because that user can prove nothing and nobody may know
+	// that there is one; else "".
+	Counts string `json:"o,omitempty"`
 	// First is the first factor that was proven: Password, PasswordVerifier, EmailOTP, SMSOTP or WebAuthn; "" when none
 	// was, or the pool's own functions decide alone.
 	First Name `json:"p,omitempty"`

@@ -153,6 +153,14 @@ func (v *visit) proveClient() error {
 	return checkSecretHash(v.c, v.given["USERNAME"], &text)
 }
 
+// subject is whose attempts a visit counts as: the user's, also where the visit is that of nobody as the user can prove nothing.
+func (s *SignIns) subject(v *visit, u *user.Record) string {
+	if u == nil && v.state.Counts != "" {
+		return v.state.Counts
+	}
+	return s.Decoys.subjectOf(v.c, u, v.state.Username)
+}
+
 // stands reports whether the visit answers a step, which then is passed once.
 func (v *visit) stands() bool { return v.state.ID != "" }
 

@@ -57,6 +57,7 @@ func (s *SignIns) byChoice(ctx context.Context, v *visit) (*api.InitiateAuthOutp
 	}
 	firsts := firstFactors(v, g)
 	if len(firsts) == 0 && hidden(v.c) {
+		v.state.Counts = v.state.Sub
 		g.user, g.password, v.state.Sub, v.state.Username = nil, nil, "", g.name
 		firsts = firstFactors(v, g)
 	}
@@ -68,7 +69,7 @@ func (s *SignIns) byChoice(ctx context.Context, v *visit) (*api.InitiateAuthOutp
 			return proven{refused: entitled(v, u, v.state.Choices[0]), first: v.state.Choices[0]}, nil
 		})
 	}
-	v.state = challenge.State{Flow: v.state.Flow, Sub: v.state.Sub, Username: v.state.Username}
+	v.state = challenge.State{Flow: v.state.Flow, Sub: v.state.Sub, Username: v.state.Username, Counts: v.state.Counts}
 	if !slices.Contains(firsts, wanted) {
 		wanted = challenge.SelectChallenge
 	}
@@ -212,7 +213,7 @@ func (s *SignIns) offerFirst(ctx context.Context, v *visit, o *offered, send sen
 // sendFirst sends the code that is a first factor. So many go out in an hour, for a user or a name that nobody has.
 func (s *SignIns) sendFirst(tx store.Tx, v *visit, u *user.Record, o *offered, attribute string, d chances) (refused, err error) {
 	c := v.c
-	subject := s.Decoys.subjectOf(c, u, v.state.Username)
+	subject := s.subject(v, u)
 	if _, spent, err := spend(tx, c, subject, verify.AskFirstFactor); spent != nil || err != nil {
 		return fault.FactorCodesExceeded(), err
 	}
@@ -298,7 +299,7 @@ func (s *SignIns) firstCode(ctx context.Context, v *visit) (*api.InitiateAuthOut
 func (s *SignIns) firstCodeProof(tx store.Tx, v *visit, u *user.Record) (proven, error) {
 	c, factor := v.c, v.state.At
 	attribute, _ := challenge.ByCode(factor)
-	take, subject := tx.Tallies().Take, s.Decoys.subjectOf(c, u, v.state.Username)
+	take, subject := tx.Tallies().Take, s.subject(v, u)
 	if u != nil {
 		take = tx.Tallies().Get // who has locked the user has locked its tallies
 	}

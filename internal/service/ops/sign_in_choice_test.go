@@ -518,6 +518,27 @@ func TestChoiceOfNobody(t *testing.T) {
 	})
 }
 
+// TestChoiceCountsOnce: where the client hides who exists, wrong answers of all flows count together, also for a user who can prove
+// nothing: whoever could count on in another flow would know that there is somebody.
+func TestChoiceCountsOnce(t *testing.T) {
+	t.Parallel()
+	onBoth(t, vectorPool, func(w *world) {
+		w.client(clientOf(allFlows, hiding))
+		w.addUser("bare", nil)
+		w.withPassword("federated", nil, func(r *user.Record) { r.Status = user.ExternalProvider })
+		w.withPassword("u", nil)
+		for _, name := range []string{"u", "nobody", "bare", "federated"} {
+			guess := func() string { return w.choice(name, "PREFERRED_CHALLENGE", "PASSWORD", "PASSWORD", "wrong").text }
+			outcomes := []string{name}
+			for range 3 {
+				outcomes = append(outcomes, w.byPassword(name, "wrong").text)
+			}
+			outcomes = append(outcomes, guess(), guess(), guess(), w.byPassword(name, "wrong").text)
+			want.Equal(w, outcomes, []string{name, incorrect, incorrect, incorrect, incorrect, incorrect, lockedOut, lockedOut})
+		}
+	})
+}
+
 // TestChoiceSecretHash: the hash is over the name that was sent, or that of the session of a sign-up.
 func TestChoiceSecretHash(t *testing.T) {
 	t.Parallel()

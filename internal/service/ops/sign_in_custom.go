@@ -11,6 +11,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/notice"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
@@ -181,6 +182,9 @@ func (s *SignIns) pretend(tx store.Tx, v *visit, next challenge.Step, d chances)
 	case challenge.SMSMFA:
 		s.pretendFactor(v, o, pool.PhoneNumber, d.code.code)
 	case challenge.EmailOTP:
+		if _, spent, err := spend(tx, v.c, s.subject(v, nil), verify.MailFactor); spent != nil || err != nil {
+			return nil, fault.FactorCodesExceeded(), err
+		}
 		s.pretendFactor(v, o, pool.Email, d.long)
 	}
 	o.parameters["USER_ID_FOR_SRP"] = s.idOf(v, nil)

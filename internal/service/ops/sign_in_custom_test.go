@@ -34,6 +34,7 @@ const (
 type script struct {
 	next   func(history string) string // the name of a challenge, "tokens", "fail", or a whole response
 	create string                      // the response of CreateAuthChallenge; "" is one with public and private parameters and a note
+	more   string                      // more private parameters of that one, each behind a comma
 	right  string                      // the answer that is right; "" is "sesame"
 }
 
@@ -80,7 +81,7 @@ func (w *world) play(s script) {
 			if s.create != "" {
 				return json.RawMessage(s.create), nil
 			}
-			return json.RawMessage(`{"publicChallengeParameters":{"hint":"open"},"privateChallengeParameters":{"answer":"sesame"},"challengeMetadata":"m` + fmt.Sprint(len(e.Request.Session)) + `"}`), nil
+			return json.RawMessage(`{"publicChallengeParameters":{"hint":"open"},"privateChallengeParameters":{"answer":"sesame"` + s.more + `},"challengeMetadata":"m` + fmt.Sprint(len(e.Request.Session)) + `"}`), nil
 		case "VerifyAuthChallengeResponse":
 			right := s.right
 			if right == "" {
@@ -505,6 +506,22 @@ func TestCustomOfNobody(t *testing.T) {
 		s := w.custom("nobody")
 		want.Equal(w, w.answer("SMS_MFA", s.Session, map[string]string{"USERNAME": "nobody", "SMS_MFA_CODE": "000000"}).text, lockedOut)
 		want.Equal(w, w.sent(), nil)
+	})
+}
+
+// TestCustomCodeBudget: so many codes go out by e-mail in an hour, for a user as for nobody.
+func TestCustomCodeBudget(t *testing.T) {
+	t.Parallel()
+	onBoth(t, both(customPool, mfaPool, emailToo), func(w *world) {
+		w.client(clientOf(allFlows, hiding))
+		w.withPassword("u", reachable)
+		w.play(script{next: table("", "EMAIL_OTP")})
+		for _, name := range []string{"u", "nobody"} {
+			for range verify.MailFactor.Limit() {
+				want.Equal(w, w.custom(name).ChallengeName, "EMAIL_OTP")
+			}
+			want.Equal(w, w.custom(name).text, tooManyCodes)
+		}
 	})
 }
 

@@ -154,7 +154,7 @@ func (s *SignIns) evaluating(prove func(v *visit, tx store.Tx, u *user.Record) (
 // nothing is evaluated until an administrator sets the factors of the user. Those for a name that nobody has count as well, where
 // the pool's functions ask nobody for a code.
 func (s *SignIns) guess(v *visit, tx store.Tx, u *user.Record, evaluate func() (refused error, counts bool, err error)) (refused, err error) {
-	c, take, subject := v.c, tx.Tallies().Take, s.Decoys.subjectOf(v.c, u, v.state.Username)
+	c, take, subject := v.c, tx.Tallies().Take, s.subject(v, u)
 	if u != nil {
 		take = tx.Tallies().Get // who has locked the user has locked its tallies
 	}

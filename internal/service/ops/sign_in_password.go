@@ -166,9 +166,9 @@ func (s *SignIns) passwordProof(v *visit, g *guest, right bool, factor challenge
 func (s *SignIns) count(tx store.Tx, v *visit, u *user.Record, right bool) (refused, err error) {
 	c := v.c
 	// Whoever counts for a user has locked the user; for a name that nobody has there is only the tally.
-	take, subject := tx.Tallies().Take, s.Decoys.Subject(c.Pool, v.state.Username)
+	take, subject := tx.Tallies().Take, s.subject(v, u)
 	if u != nil {
-		take, subject = tx.Tallies().Get, u.Sub
+		take = tx.Tallies().Get
 	}
 	t, err := take(c.Pool.ID, subject, verify.SignIn)
 	switch {
