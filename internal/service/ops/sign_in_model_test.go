@@ -29,10 +29,47 @@ const (
 
 // modelPool is a pool with its client.
 type modelPool struct {
-	mfa              string // OFF, OPTIONAL, ON
-	sms, totp, email bool   // are methods of the pool
-	recovery         string // SMS_MFA or EMAIL_OTP, when codes for new passwords go there first; else ""
-	hidden           bool   // the client hides who exists
+	mfa              string   // OFF, OPTIONAL, ON
+	sms, totp, email bool     // are methods of the pool
+	recovery         string   // SMS_MFA or EMAIL_OTP, when codes for new passwords go there first; else ""
+	hidden           bool     // the client hides who exists
+	factors          []string // the policy: what sign-ins by choice may begin with, of PASSWORD, EMAIL_OTP, SMS_OTP
+	functions        modelFunctions
+}
+
+// modelFunctions are the functions of custom sign-ins, which the walk plays to the server and asks itself.
+type modelFunctions struct {
+	srp    bool   // who has begun an exchange has to prove the password
+	rounds int    // riddles to be solved
+	limit  int    // wrong answers that end a sign-in
+	factor string // a second factor that is asked for in the end, if it was not passed before; "": none
+	astray bool   // in place of tokens they ask for what cannot be asked
+}
+
+// says is what the functions want after a history.
+func (f *modelFunctions) says(history []string) string {
+	right, wrong := 0, 0
+	for _, entry := range history {
+		if strings.HasPrefix(entry, "CUSTOM_CHALLENGE+") {
+			right++
+		}
+		if strings.HasPrefix(entry, "CUSTOM_CHALLENGE-") {
+			wrong++
+		}
+	}
+	switch {
+	case f.srp && slices.Equal(history, []string{"SRP_A+"}):
+		return "PASSWORD_VERIFIER"
+	case wrong >= f.limit:
+		return "fail"
+	case right < f.rounds:
+		return "CUSTOM_CHALLENGE"
+	case f.factor != "" && !slices.Contains(history, f.factor+"+"):
+		return f.factor
+	case f.astray:
+		return "NEW_PASSWORD_REQUIRED"
+	}
+	return modelTokens
 }
 
 // active are the methods of the pool, in their order.
@@ -85,8 +122,19 @@ type modelUser struct {
 	preferred         string
 	key               []byte // of the app
 	step              totp.Step
-	words, codes      modelLock
-	mails             []time.Time // when codes went out by e-mail, since the first of an hour
+	*modelTries
+}
+
+// modelTries are what somebody, or nobody, has tried.
+type modelTries struct {
+	words, codes modelLock
+	firsts       modelLock   // of codes that are first factors
+	mails, asked []time.Time // when codes went out: by e-mail as second factor, and as first factor, since the first of an hour
+}
+
+// nobody is who a user is to a sign-in that hides that the user can prove nothing.
+func (u *modelUser) nobody() *modelUser {
+	return &modelUser{name: u.name, enabled: true, modelTries: u.modelTries}
 }
 
 // factors are those that are on and can be asked for; where none of them can, all that are on.
@@ -152,26 +200,76 @@ func (u *modelUser) next(p *modelPool, atStart bool) (outcome string, choices []
 func (u *modelUser) ask(p *modelPool, name string, now time.Time) string {
 	switch name {
 	case "EMAIL_OTP":
-		if len(u.mails) > 0 && now.Sub(u.mails[0]) >= time.Hour {
-			u.mails = nil
-		}
-		if len(u.mails) >= 20 {
+		if !spendMail(&u.mails, now) {
 			return tooManyMails
 		}
-		u.mails = append(u.mails, now)
-		if !u.email {
+		if u.exists && !u.email {
 			return noSuchMethod
 		}
 	case "SMS_MFA":
-		if !u.phone || !p.sms {
+		if u.exists && !(u.phone && p.sms) {
 			return noSuchMethod
 		}
 	case "SOFTWARE_TOKEN_MFA":
-		if !u.app {
+		if u.exists && !u.app {
 			return noSuchMethod
 		}
 	}
 	return name
+}
+
+// spendMail counts a code that goes out, of which there are twenty in an hour.
+func spendMail(out *[]time.Time, now time.Time) bool {
+	if len(*out) > 0 && now.Sub((*out)[0]) >= time.Hour {
+		*out = nil
+	}
+	if len(*out) >= 20 {
+		return false
+	}
+	*out = append(*out, now)
+	return true
+}
+
+// choices are what a sign-in by choice can begin with; nobody could begin with all that the pool allows.
+func (u *modelUser) choices(p *modelPool) (list []string) {
+	if !u.exists || u.password != "" {
+		list = append(list, "PASSWORD_SRP", "PASSWORD")
+	}
+	if p.mfa == "ON" || u.exists && (p.mfa == "OPTIONAL" && len(pick(u.on)) > 0 || u.status == "temporary") {
+		return list
+	}
+	if slices.Contains(p.factors, "EMAIL_OTP") && (!u.exists || u.email) {
+		list = append(list, "EMAIL_OTP")
+	}
+	if slices.Contains(p.factors, "SMS_OTP") && (!u.exists || u.phone) {
+		list = append(list, "SMS_OTP")
+	}
+	return list
+}
+
+// askFirst is the challenge of a first factor on its way.
+func (u *modelUser) askFirst(name string, now time.Time) string {
+	if (name == "EMAIL_OTP" || name == "SMS_OTP") && !spendMail(&u.asked, now) {
+		return tooManyMails
+	}
+	return name
+}
+
+// decided is what comes of a custom sign-in after a history; proven says that the password was.
+func (u *modelUser) decided(p *modelPool, history []string, proven bool) string {
+	switch next := p.functions.says(history); {
+	case next == "fail", next == modelTokens && !u.exists:
+		return incorrect
+	case next == "NEW_PASSWORD_REQUIRED":
+		return noChallenge
+	case next != modelTokens:
+		return next
+	case !proven && u.status == "unconfirmed":
+		return mustConfirm
+	case !u.enabled:
+		return isDisabled
+	}
+	return modelTokens
 }
 
 // door is what somebody reads at the start of a sign-in, "" who may go on.
@@ -219,19 +317,66 @@ type modelVisit struct {
 	expires time.Time
 	passed  bool
 	changed int // of the password, when the exchange began
+	flow    string
+	proven  bool     // a first factor was
+	history []string // of a custom sign-in, as its functions are told it
 }
 
-// old is what the session of a visit is refused with, whatever the answer; "" when it is good.
-func (v *modelVisit) old(now time.Time) string {
+// old is what the session of a visit is refused with, whatever the answer; "" when it is good. Where a password can be typed, who is
+// disabled is told later.
+func (v *modelVisit) old(p *modelPool, now time.Time) string {
 	switch {
 	case !now.Before(v.expires):
 		return oldSession
 	case v.passed:
 		return usedSession
-	case !v.user.enabled && v.at != "PASSWORD_VERIFIER":
+	case slices.Contains([]string{"PASSWORD_VERIFIER", "PASSWORD", "SELECT_CHALLENGE"}, v.at):
+		return ""
+	}
+	return v.shut(p)
+}
+
+// shut is what somebody reads who was disabled since, "" who was not or may not know.
+func (v *modelVisit) shut(p *modelPool) string {
+	if !v.user.enabled && (v.proven || !p.hidden) {
 		return isDisabled
 	}
 	return ""
+}
+
+// firstCode is what comes of a code that is a first factor; "" when it is right.
+func (v *modelVisit) firstCode(p *modelPool, right bool, now time.Time) string {
+	u := v.user
+	switch {
+	case u.firsts.on(now):
+		return lockedOut
+	case !right:
+		u.firsts.miss(now)
+		return factorWrong
+	case !u.enabled:
+		return isDisabled
+	case !slices.Contains(u.choices(p), v.at):
+		return badSession
+	}
+	u.firsts = modelLock{}
+	if u.status == "unconfirmed" || u.status == "reset" && u.password == "" {
+		u.status = "confirmed"
+	}
+	return ""
+}
+
+// then is what follows a right answer: a challenge, its choices, or the text of a fault. told says that the pool's functions decided it.
+func (v *modelVisit) then(p *modelPool, atStart bool) (outcome string, choices []string, told bool) {
+	outcome = modelTokens
+	switch v.at {
+	case "CUSTOM_AUTH", "CUSTOM_CHALLENGE", "SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP", "SMS_OTP", "MFA_SETUP": // no second factor after these
+	default:
+		outcome, choices = v.user.next(p, atStart)
+	}
+	if told = v.flow == "CUSTOM_AUTH" && outcome == modelTokens; told {
+		outcome = v.user.decided(p, v.history, v.proven)
+	}
+	return outcome, choices, told
 }
 
 // code is what comes of a code; "" when it is right.
@@ -264,7 +409,7 @@ func (s signInReply) outcome() string {
 		return modelTokens
 	case s.ChallengeName != "":
 		list := s.ChallengeParameters["MFAS_CAN_CHOOSE"] + s.ChallengeParameters["MFAS_CAN_SETUP"]
-		return strings.TrimSpace(s.ChallengeName + " " + list)
+		return strings.TrimSpace(shown(s.ChallengeName, s.AvailableChallenges) + " " + list)
 	}
 	return s.text
 }

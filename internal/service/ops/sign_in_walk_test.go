@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,14 +19,15 @@ import (
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
-// TestWalk walks through sign-ins at random, beside a model that says what must come back: pools with all kinds of second factors, users
-// with some of them, right, wrong, late and repeated answers, in the name of others and to other challenges, locks, users who are
-// disabled meanwhile, and tokens that are renewed and revoked. POOLHOUSE_TEST_WALKS says how many walks, POOLHOUSE_TEST_SEED repeats
+// TestWalk walks through sign-ins at random, beside a model that says what must come back: by a password, by the functions of the pool, by
+// a first factor of the user's choice; pools with all kinds of second factors, users with some of them, right, wrong, late and
+// repeated answers, in the name of others and to other challenges, locks, users who are disabled meanwhile, and tokens that are
+// renewed and revoked. POOLHOUSE_TEST_WALKS says how many walks, POOLHOUSE_TEST_SEED repeats
 // those of a seed.
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	const length = 60
-	walks, seed := number(t, "POOLHOUSE_TEST_WALKS", 12), number(t, "POOLHOUSE_TEST_SEED", rand.Uint64())
+	walks, seed := number(t, "POOLHOUSE_TEST_WALKS", 16), number(t, "POOLHOUSE_TEST_SEED", rand.Uint64())
 	for name, s := range openStores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,6 +66,7 @@ type walker struct {
 	users   []*modelUser
 	visits  []*visitor
 	tickets []*ticket
+	heard   []string // the history that the functions of the last custom sign-in were told
 	lines   []string // what was done, for a failure
 	seen    map[string]int
 }
@@ -92,7 +95,16 @@ func walkOnce(t *testing.T, s store.Store, r *rand.Rand, length int, seen map[st
 	if !k.pool.sms && !k.pool.email {
 		k.pool.totp = true
 	}
+	k.pool.factors = []string{pool.FactorPassword}
+	if k.pool.mfa != "ON" && k.maybe(2) { // which codes cannot go with
+		k.pool.factors = append(k.pool.factors, pool.FactorEmailOTP)
+		if k.pool.sms {
+			k.pool.factors = append(k.pool.factors, pool.FactorSmsOTP)
+		}
+	}
+	k.pool.functions = modelFunctions{srp: !k.maybe(4), rounds: r.IntN(4), limit: 1 + r.IntN(3), factor: one(r, "", "", "SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP"), astray: k.maybe(8)}
 	k.world = newWorld(t, s, k.settings)
+	k.functions()
 	k.client(clientOf(allFlows, func(c *pool.Client) {
 		if k.pool.hidden {
 			hiding(c)
@@ -101,8 +113,8 @@ func walkOnce(t *testing.T, s store.Store, r *rand.Rand, length int, seen map[st
 	for i := range 3 {
 		k.users = append(k.users, k.somebody(fmt.Sprintf("u%d", i)))
 	}
-	k.users = append(k.users, &modelUser{name: "nobody", enabled: true})
-	actions := []func(){k.begin, k.begin, k.begin, k.answer, k.answer, k.answer, k.answer, k.answer, k.wait, k.refresh, k.revoke, k.enable}
+	k.users = append(k.users, &modelUser{name: "nobody", modelTries: &modelTries{}, enabled: true})
+	actions := []func(){k.begin, k.begin, k.begin, k.beginCustom, k.beginChoice, k.answer, k.answer, k.answer, k.answer, k.answer, k.answer, k.answer, k.wait, k.refresh, k.revoke, k.enable}
 	for range length {
 		one(r, actions...)()
 		if t.Failed() {
@@ -119,8 +131,8 @@ func (k *walker) maybe(n int) bool { return k.rand.IntN(n) == 0 }
 
 // settings are those of the model's pool.
 func (k *walker) settings(s *pool.Settings) {
-	mfaPool(s)
-	s.MFA, s.TOTP = k.pool.mfa, new(k.pool.totp)
+	both(mfaPool, customPool)(s)
+	s.MFA, s.TOTP, s.FirstFactors = k.pool.mfa, new(k.pool.totp), k.pool.factors
 	if !k.pool.sms {
 		s.Sms, s.AutoVerified = nil, []string{pool.Email}
 	}
@@ -132,7 +144,7 @@ func (k *walker) settings(s *pool.Settings) {
 
 // somebody makes a user, in the store and in the model.
 func (k *walker) somebody(name string) *modelUser {
-	u := &modelUser{name: name, exists: true, enabled: true, password: rightPassword, phone: k.maybe(2), email: k.maybe(2), app: k.maybe(2), on: map[string]bool{},
+	u := &modelUser{name: name, modelTries: &modelTries{}, exists: true, enabled: true, password: rightPassword, phone: k.maybe(2), email: k.maybe(2), app: k.maybe(2), on: map[string]bool{},
 		status: one(k.rand, "confirmed", "confirmed", "confirmed", "confirmed", "confirmed", "temporary", "temporary", "temporary", "unconfirmed", "reset")}
 	attributes := map[string]string{"name": "N"}
 	if u.phone {
@@ -154,7 +166,10 @@ func (k *walker) somebody(name string) *modelUser {
 			}
 		}
 	}
-	record := k.withPassword(name, attributes, factorsOf(m), func(r *user.Record) {
+	if u.status != "temporary" && k.maybe(4) {
+		u.password = ""
+	}
+	record := k.addUser(name, attributes, factorsOf(m), func(r *user.Record) {
 		switch u.status {
 		case "temporary":
 			temporary(r)
@@ -164,6 +179,9 @@ func (k *walker) somebody(name string) *modelUser {
 			r.Status = user.ResetRequired
 		}
 	})
+	if u.password != "" {
+		k.storePassword(record, u.password)
+	}
 	if u.app {
 		u.key = []byte("the key of the app of " + name + " 0123456789")
 		k.update(func(tx store.Tx) error {
@@ -197,7 +215,7 @@ func (k *walker) wait() {
 
 // word draws a password for a user.
 func (k *walker) word(u *modelUser) (password string, right bool) {
-	if k.maybe(4) || !u.exists {
+	if k.maybe(4) || !u.exists || u.password == "" {
 		return "Wr0ng-" + strconv.Itoa(k.rand.IntN(1000)) + "!", false
 	}
 	return u.password, true
@@ -228,7 +246,7 @@ func (k *walker) begin() {
 		k.expect(what, reply.outcome(), wanted)
 		return
 	}
-	k.follow(what, u, reply, flow == "USER_PASSWORD_AUTH", nil)
+	k.follow(what, modelVisit{user: u, proven: true}, reply, flow == "USER_PASSWORD_AUTH")
 }
 
 // guess is a wrong password, by which locks come about.
@@ -244,50 +262,63 @@ func (u *modelUser) guess(k *walker) {
 func (k *walker) beginExchange(u *modelUser) {
 	c := srpclient.New(chance.System().Bytes(32))
 	reply := k.world.begin("USER_SRP_AUTH", map[string]string{"USERNAME": u.name, "SRP_A": c.Public})
-	wanted := u.door(&k.pool)
-	if wanted == "" {
-		wanted = "PASSWORD_VERIFIER"
-		k.visits = append(k.visits, &visitor{modelVisit: modelVisit{user: u, at: wanted, expires: k.clock.Now().Add(3 * time.Minute), changed: u.changed}, exchange: c, reply: reply})
+	what := k.describe(u, "USER_SRP_AUTH")
+	if wanted := u.door(&k.pool); wanted != "" {
+		k.expect(what, reply.outcome(), wanted)
+		return
 	}
-	k.expect(k.describe(u, "USER_SRP_AUTH"), reply.outcome(), wanted)
+	k.arrive(what, modelVisit{user: u, at: "PASSWORD_VERIFIER"}, reply, false, c)
 }
 
 // follow goes on after a right answer: there is another visit, or there are tokens. atStart says that InitiateAuth was called, whose
-// fault is another one; passed is the visit that was answered, nil where that makes no difference.
-func (k *walker) follow(what string, u *modelUser, reply signInReply, atStart bool, passed *visitor) {
+// fault is another one.
+func (k *walker) follow(what string, from modelVisit, reply signInReply, atStart bool) {
 	k.Helper()
-	outcome, choices := u.next(&k.pool, atStart)
-	if passed != nil {
-		switch passed.at {
-		case "SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP", "MFA_SETUP":
-			outcome, choices = modelTokens, nil
-		}
+	if from.flow == "CUSTOM_AUTH" && from.at != "MFA_SETUP" && from.at != "CUSTOM_CHALLENGE" {
+		from.history = append(slices.Clone(from.history), from.at+"+")
 	}
-	k.arrive(what, u, reply, outcome, choices, atStart)
+	var told bool
+	from.at, from.choices, told = from.then(&k.pool, atStart)
+	k.arrive(what, from, reply, atStart, nil)
+	if told {
+		k.listen(what, from.history)
+	}
 }
 
-// arrive compares a reply with the challenge that must come, and remembers where the sign-in stands.
-func (k *walker) arrive(what string, u *modelUser, reply signInReply, outcome string, choices []string, atStart bool) {
+// arrive compares a reply with the challenge that must come, a second factor or one of the pool's own, and remembers where the sign-in
+// stands.
+func (k *walker) arrive(what string, next modelVisit, reply signInReply, atStart bool, c *srpclient.Client) {
 	k.Helper()
-	if asked := u.ask(&k.pool, outcome, k.clock.Now()); asked != outcome {
-		if outcome = asked; atStart && asked == noSuchMethod {
-			outcome = invalid(noMethod)
+	outcome := next.at
+	if next.at = next.user.ask(&k.pool, outcome, k.clock.Now()); next.at != outcome {
+		if atStart && next.at == noSuchMethod {
+			next.at = invalid(noMethod)
 		}
+		next.choices = nil
 	}
-	k.expect(what, reply.outcome(), shown(outcome, choices))
+	k.stand(what, next, reply, c)
+}
+
+// stand compares a reply with the challenge that must come, and remembers where the sign-in stands.
+func (k *walker) stand(what string, next modelVisit, reply signInReply, c *srpclient.Client) {
+	k.Helper()
+	k.expect(what, reply.outcome(), shown(next.at, next.choices))
 	if k.Failed() {
 		return
 	}
 	switch {
 	case reply.AuthenticationResult != nil:
-		k.tickets = append(k.tickets, &ticket{user: u, refresh: reply.AuthenticationResult.RefreshToken})
-	case reply.Session != "":
-		code := k.code()
-		if outcome == "SMS_MFA" {
-			code = k.texted()
+		k.tickets = append(k.tickets, &ticket{user: next.user, refresh: reply.AuthenticationResult.RefreshToken})
+	case reply.ChallengeName != "":
+		if reply.ChallengeParameters["CODE_DELIVERY_DESTINATION"] != "" && k.pool.hidden && !next.proven {
+			k.work() // which sends what the request did not, so that nobody can tell by its time
 		}
-		k.visits = append(k.visits, &visitor{modelVisit: modelVisit{user: u, at: outcome, choices: choices, expires: k.clock.Now().Add(3 * time.Minute)},
-			session: reply.Session, code: code, reply: reply})
+		next.expires, next.changed, next.passed = k.clock.Now().Add(3*time.Minute), next.user.changed, false
+		v := &visitor{modelVisit: next, session: reply.Session, code: k.code(), exchange: c, reply: reply}
+		if next.at == "SMS_MFA" || next.at == "SMS_OTP" {
+			v.code = k.texted()
+		}
+		k.visits = append(k.visits, v)
 	}
 }
 
@@ -305,6 +336,12 @@ func (k *walker) answer() {
 		k.prove(v)
 	case k.maybe(10):
 		k.stray(v)
+	case v.at == "SELECT_CHALLENGE":
+		k.chooseFirst(v)
+	case v.at == "PASSWORD", v.at == "PASSWORD_SRP":
+		k.giveFirst(v)
+	case v.at == "CUSTOM_CHALLENGE":
+		k.riddle(v)
 	case v.at == "NEW_PASSWORD_REQUIRED":
 		k.newPassword(v)
 	case v.at == "SELECT_MFA_TYPE":
@@ -327,9 +364,9 @@ func (k *walker) respond(v *visitor, more map[string]string) signInReply {
 func (k *walker) prove(v *visitor) {
 	u, now := v.user, k.clock.Now()
 	password, right := k.word(u)
-	reply := k.world.answer("PASSWORD_VERIFIER", "", k.world.prove(v.exchange, v.reply, password))
+	reply := k.world.answer("PASSWORD_VERIFIER", v.session, k.world.prove(v.exchange, v.reply, password))
 	what := k.describe(u, fmt.Sprintf("PASSWORD_VERIFIER with a password that is right: %t", right))
-	wanted := v.old(now)
+	wanted := v.old(&k.pool, now)
 	if wanted == "" {
 		wanted = u.typed(&k.pool, right && u.changed == v.changed, now)
 	}
@@ -337,17 +374,18 @@ func (k *walker) prove(v *visitor) {
 		k.expect(what, reply.outcome(), wanted)
 		return
 	}
-	v.passed = true
-	k.follow(what, u, reply, false, nil)
+	v.passed, v.proven = true, true
+	k.follow(what, v.modelVisit, reply, false)
 }
 
 // stray answers to another challenge than the one that was asked, or in the name of somebody else.
 func (k *walker) stray(v *visitor) {
 	other := k.users[0]
-	if other == v.user {
+	if other.name == v.user.name {
 		other = k.users[1]
 	}
-	given := map[string]string{"USERNAME": v.user.name, "NEW_PASSWORD": "Another-1!", "SMS_MFA_CODE": "000000", "EMAIL_OTP_CODE": "00000000", "SOFTWARE_TOKEN_MFA_CODE": "000000", "ANSWER": "SMS_MFA"}
+	given := map[string]string{"USERNAME": v.user.name, "NEW_PASSWORD": "Another-1!", "SMS_MFA_CODE": "000000", "EMAIL_OTP_CODE": "00000000", "SOFTWARE_TOKEN_MFA_CODE": "000000", "ANSWER": "SMS_MFA",
+		"SMS_OTP_CODE": "00000000", "PASSWORD": rightPassword, "SRP_A": "2"}
 	late := !k.clock.Now().Before(v.expires)
 	wanted := badSession
 	if k.maybe(2) {
@@ -380,7 +418,7 @@ func (k *walker) newPassword(v *visitor) {
 	}
 	reply := k.respond(v, map[string]string{"NEW_PASSWORD": password})
 	what := k.describe(u, "NEW_PASSWORD_REQUIRED with "+password)
-	wanted := v.old(now)
+	wanted := v.old(&k.pool, now)
 	switch {
 	case wanted == "" && password == "Short-1", wanted == isDisabled && password == "Short-1":
 		wanted = tooShort
@@ -394,32 +432,38 @@ func (k *walker) newPassword(v *visitor) {
 	v.passed, u.password, u.status = true, password, "confirmed"
 	u.changed++
 	u.words = modelLock{} // the password that was guessed is gone
-	k.follow(what, u, reply, false, nil)
+	k.follow(what, v.modelVisit, reply, false)
 }
 
 // showCode answers by a code: the right one, a wrong one, or one of an app that was used before.
 func (k *walker) showCode(v *visitor) {
 	u, now := v.user, k.clock.Now()
-	code, step, right := v.code, totp.Step(0), true
+	code, step, right, first := v.code, totp.Step(0), true, v.flow == "USER_AUTH" && !v.proven
 	if v.at == "SOFTWARE_TOKEN_MFA" {
 		step = totp.StepAt(now) + one[totp.Step](k.rand, -1, 0, 0, 1)
 		code = totp.Code(u.key, step)
 	}
-	if k.maybe(3) {
+	switch {
+	case !u.exists:
+		code, right = "00000000", false
+	case k.maybe(3):
 		code, right = wrong(code), false
 	}
-	reply := k.respond(v, map[string]string{"SMS_MFA_CODE": code, "EMAIL_OTP_CODE": code, "SOFTWARE_TOKEN_MFA_CODE": code})
+	reply := k.respond(v, map[string]string{"SMS_MFA_CODE": code, "EMAIL_OTP_CODE": code, "SOFTWARE_TOKEN_MFA_CODE": code, "SMS_OTP_CODE": code})
 	what := k.describe(u, fmt.Sprintf("%s with a code that is right: %t", v.at, right))
-	wanted := v.old(now)
-	if wanted == "" {
+	wanted := v.old(&k.pool, now)
+	switch {
+	case wanted == "" && first:
+		wanted = v.firstCode(&k.pool, right, now)
+	case wanted == "":
 		wanted = v.modelVisit.code(right, step, now)
 	}
 	if wanted != "" {
 		k.expect(what, reply.outcome(), wanted)
 		return
 	}
-	v.passed = true
-	k.follow(what, u, reply, false, v)
+	v.passed, v.proven = true, v.proven || first
+	k.follow(what, v.modelVisit, reply, false)
 }
 
 // choose chooses a second factor.
@@ -431,7 +475,7 @@ func (k *walker) choose(v *visitor) {
 	}
 	reply := k.respond(v, map[string]string{"ANSWER": choice})
 	what := k.describe(u, "SELECT_MFA_TYPE with "+choice)
-	wanted := v.old(k.clock.Now())
+	wanted := v.old(&k.pool, k.clock.Now())
 	if wanted == "" && choice == "WEB_AUTHN" {
 		wanted = badChoice
 	}
@@ -440,7 +484,9 @@ func (k *walker) choose(v *visitor) {
 		return
 	}
 	v.passed = true
-	k.arrive(what, u, reply, choice, nil, false)
+	next := v.modelVisit
+	next.at, next.choices = choice, nil
+	k.arrive(what, next, reply, false, nil)
 }
 
 // setUp sets a second factor up: an app, in three requests, or an address.
@@ -451,7 +497,7 @@ func (k *walker) setUp(v *visitor) {
 		app, mail = app || c == "SOFTWARE_TOKEN_MFA", mail || c == "EMAIL_OTP"
 	}
 	has := u.app || u.on["SMS_MFA"] || u.on["SOFTWARE_TOKEN_MFA"] || u.on["EMAIL_OTP"]
-	wanted := v.old(now)
+	wanted := v.old(&k.pool, now)
 	switch {
 	case app && k.maybe(2):
 		answer, session := k.setup("AssociateSoftwareToken", v.session, "")
@@ -472,7 +518,7 @@ func (k *walker) setUp(v *visitor) {
 		u.app, u.key, u.step, u.on["SOFTWARE_TOKEN_MFA"] = true, key, totp.StepAt(now), true
 		next := &visitor{modelVisit: v.modelVisit, session: session}
 		next.passed, next.expires = false, now.Add(3*time.Minute)
-		k.follow(k.describe(u, "MFA_SETUP with the session of an app"), u, k.respond(next, map[string]string{}), false, next)
+		k.follow(k.describe(u, "MFA_SETUP with the session of an app"), next.modelVisit, k.respond(next, map[string]string{}), false)
 	case mail && k.maybe(2):
 		reply := k.respond(v, map[string]string{"EMAIL": u.name + "@x.io"})
 		if wanted == "" && (u.email || has) {
@@ -483,7 +529,9 @@ func (k *walker) setUp(v *visitor) {
 			return
 		}
 		v.passed, u.email = true, true
-		k.arrive(k.describe(u, "MFA_SETUP with an address"), u, reply, "EMAIL_OTP", nil, false)
+		next := v.modelVisit
+		next.at, next.choices = "EMAIL_OTP", nil
+		k.arrive(k.describe(u, "MFA_SETUP with an address"), next, reply, false, nil)
 	default:
 		if wanted == "" {
 			wanted = badSession
@@ -504,6 +552,8 @@ func (k *walker) refresh() {
 		wanted = refreshRevoked
 	case !t.user.enabled:
 		wanted = isDisabled
+	case t.user.status == "reset":
+		wanted = mustReset
 	}
 	k.expect(k.describe(t.user, "REFRESH_TOKEN_AUTH"), k.world.begin("REFRESH_TOKEN_AUTH", map[string]string{"REFRESH_TOKEN": t.refresh}).outcome(), wanted)
 }
