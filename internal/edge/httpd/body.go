@@ -32,7 +32,7 @@ func (x *exchange) pump(limit int64) error {
 	defer func() { x.buf.in = body }()
 	for int64(len(body)) != x.r.ContentLength {
 		if len(body) == cap(body) {
-			body = slices.Grow(body, max(512, len(body)))
+			body = x.grow(body, limit)
 		}
 		room := body[len(body):min(int64(cap(body)), limit+1)]
 		n, err := x.r.Body.Read(room)
@@ -53,4 +53,19 @@ func (x *exchange) pump(limit int64) error {
 		}
 	}
 	return deadline(time.Time{})
+}
+
+// grow makes room in a full buffer. Bodies that are longer than keep get a buffer which holds any of them: they are rare, and growing
+// step by step would leave several times their length behind.
+func (x *exchange) grow(body []byte, limit int64) []byte {
+	if len(body) < keep {
+		return slices.Grow(body, max(512, len(body)))
+	}
+	large, ok := x.largeBuffers.Get().(*[]byte)
+	if !ok || int64(cap(*large)) <= limit {
+		made := make([]byte, 0, limit+1)
+		large = &made
+	}
+	x.buf.small = body
+	return append((*large)[:0], body...)
 }

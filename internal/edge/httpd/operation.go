@@ -55,8 +55,9 @@ func (x *exchange) operation() {
 		x.fault(http.StatusBadRequest, fault.CrossOrigin())
 		return
 	}
-	// Refused before the body is read, where there are too many already, and counted after: a body that comes slowly takes no place.
-	if x.crowded(x.inFlight.Load() + 1) {
+	// Counted after the body is read: one that comes slowly takes no place. Where there are too many already, a long one is not read at all.
+	// A short one is, because it is mostly here: to end the connection instead would make callers connect again, which costs more.
+	if !x.short() && x.crowded(x.inFlight.Load()+1) {
 		x.fault(http.StatusBadRequest, fault.TooManyRequests())
 		return
 	}
@@ -94,6 +95,12 @@ func (x *exchange) operation() {
 	x.buf.out = wire.AppendOutput(x.buf.out[:0], dialect, reply.Spec, reply.Out, x.id, reply.At)
 	x.write(http.StatusOK, x.buf.out)
 }
+
+// shortBody is a length of bodies, in bytes, that comes with the headers or right behind them.
+const shortBody = 16 << 10
+
+// short reports whether the body is known to be short.
+func (x *exchange) short() bool { return x.r.ContentLength >= 0 && x.r.ContentLength <= shortBody }
 
 // crowded reports whether so many requests are more than may be worked on at the same time.
 func (x *exchange) crowded(n int64) bool {
@@ -217,7 +224,10 @@ func poolIDs(pools []string) []string {
 }
 
 // buffers hold a request's body and its answer; they are used again.
-type buffers struct{ in, out []byte }
+type buffers struct {
+	in, out []byte
+	small   []byte // takes the place of in after a long body; nil: there was none
+}
 
 // keep is the largest buffer that is used again, in bytes.
 const keep = 64 << 10
@@ -230,6 +240,11 @@ func (x *exchange) takeBuffers() {
 }
 
 func (x *exchange) release() {
+	if x.buf != nil && x.buf.small != nil {
+		large := x.buf.in[:0]
+		x.largeBuffers.Put(&large)
+		x.buf.in, x.buf.small = x.buf.small, nil
+	}
 	if x.buf != nil && cap(x.buf.in) <= keep && cap(x.buf.out) <= keep {
 		x.buffers.Put(x.buf)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,8 @@ import (
 )
 
 // TestOverload is test R18 without a clock: as many requests as may be are held in their operation, and five times as many more come. Those
-// are refused without a look at their bodies; probes go on; and when the first have ended, there is room again.
+// are refused, over connections that go on where the body is short, and without a look at bodies that are long; probes go on; and when the
+// first have ended, there is room again.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	const places = 4
@@ -48,11 +50,15 @@ func TestOverload(t *testing.T) {
 		want.Equal(t, r.StatusCode, http.StatusBadRequest)
 		want.Equal(t, text(t, r), `{"__type":"TooManyRequestsException","message":"Rate exceeded"}`)
 		want.Equal(t, r.Header.Get("X-Amzn-Errortype"), "TooManyRequestsException:")
-		want.Equal(t, read, 0)
+		want.Equal(t, r.Header.Get("Connection"), "")
+		want.Equal(t, read, len(update))
 	}
-	r, read := send(curl(`{"UserPoolId":"` + poolID + `"}`))
-	want.Contains(t, text(t, r), `"type":"TooManyRequestsException"`)
+	r, read := send(sdk("AdminUpdateUserAttributes", update+strings.Repeat(" ", 1<<14)))
+	want.Contains(t, text(t, r), "TooManyRequestsException")
+	want.Equal(t, r.Header.Get("Connection"), "close")
 	want.Equal(t, read, 0)
+	r, _ = send(curl(`{"UserPoolId":"` + poolID + `"}`))
+	want.Contains(t, text(t, r), `"type":"TooManyRequestsException"`)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		r, _ := send(call{method: "GET", url: "http://127.0.0.1:9229" + path})
 		want.Equal(t, r.StatusCode, http.StatusOK)
@@ -122,4 +128,50 @@ func TestNoBound(t *testing.T) {
 	t.Parallel()
 	h := newHouse(func(s *httpd.Server) { s.Limits.InFlight = -1 })
 	want.Equal(t, h.send(t, sdk("ListUserPools", `{"MaxResults":1}`)).StatusCode, http.StatusOK)
+}
+
+// TestHostileBodies holds that bodies which nobody means well are refused for little memory, again and again.
+func TestHostileBodies(t *testing.T) {
+	h := newHouse()
+	handler := h.Handler()
+	for _, tt := range []struct{ name, body, code string }{
+		{"a million members", "{" + strings.Repeat(`"":0,`, 1_000_000) + `"":0}`, "RequestEntityTooLargeException:"},
+		{"as many members as fit", "{" + strings.Repeat(`"":0,`, 209_000) + `"":0}`, "SerializationException:"},
+		{"as many elements as fit", `{"UserAttributes":[` + strings.Repeat("0,", 500_000) + "0]}", "SerializationException:"},
+		{"depth 10,000", strings.Repeat(`{"UserPoolId":`, 10_000) + "0" + strings.Repeat("}", 10_000), "SerializationException:"},
+		{"depth 10,000 of lists", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), "SerializationException:"},
+		{"one string", `{"UserPoolId":"` + strings.Repeat("a", 1<<20-17) + `"}`, "InvalidParameterException:"},
+	} {
+		w := httptest.NewRecorder()
+		w.Body = nil // its growth is not the server's
+		r := sdk("AdminUpdateUserAttributes", tt.body).request(t.Context())
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		handler.ServeHTTP(w, r)
+		runtime.ReadMemStats(&after)
+		want.Equal(t, w.Header().Get("X-Amzn-Errortype"), tt.code)
+		spent := after.TotalAlloc - before.TotalAlloc
+		want.True(t, spent < 8<<20, "%s: %d bytes for a refusal", tt.name, spent)
+	}
+	want.Equal(t, len(h.ops.names()), 0)
+}
+
+// TestLongBodies sends bodies of many lengths, one after the other, so that buffers are used again, and each is read to its end.
+func TestLongBodies(t *testing.T) {
+	t.Parallel()
+	h := newHouse()
+	sent := 0
+	for _, spaces := range []int{0, 1 << 20, 10, 70_000, 64 << 10, 200_000, 1 << 19, 0, 1 << 20} {
+		body := update[:len(update)-1] + strings.Repeat(" ", max(0, spaces-len(update))) + "}"
+		for _, chunked := range []bool{false, true} {
+			r := sdk("AdminUpdateUserAttributes", body).request(t.Context())
+			if chunked {
+				r.ContentLength, r.TransferEncoding = -1, []string{"chunked"}
+			}
+			want.Equal(t, h.serve(r).StatusCode, http.StatusOK)
+			sent++
+		}
+		want.Equal(t, h.send(t, sdk("AdminUpdateUserAttributes", body[:len(body)-1])).Header.Get("X-Amzn-Errortype"), "SerializationException:")
+	}
+	want.Equal(t, len(h.ops.names()), sent)
 }

@@ -75,6 +75,8 @@ type Server struct {
 	draining atomic.Bool
 	inFlight atomic.Int64 // operations whose body is read and whose answer is not written
 	buffers  sync.Pool
+	// largeBuffers are for long bodies, few at a time.
+	largeBuffers sync.Pool
 }
 
 // Limits are the bounds of requests and connections. Zero values stand for the defaults.

@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 )
 
@@ -89,12 +90,18 @@ func (k *Key) ID() string { return k.id }
 // Public is the half that verifies.
 func (k *Key) Public() *Public { return &Public{id: k.id, key: &k.private.PublicKey} }
 
+// turns has a place for each processor. A signature takes a millisecond, and hundreds of requests may need one at the same time: were all of
+// them ready to run, whoever needs a few microseconds would wait until each had its slice. So those that come too late wait here.
+var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 // Sign makes a token of a payload.
 func (k *Key) Sign(payload []byte) (string, error) {
 	n := len(k.header) + raw.EncodedLen(len(payload))
 	token := make([]byte, 0, n+1+raw.EncodedLen(keyBits/8))
 	token = raw.AppendEncode(append(token, k.header...), payload)
 	digest := sha256.Sum256(token)
+	turns <- struct{}{}
+	defer func() { <-turns }()
 	signature, err := rsa.SignPKCS1v15(nil, k.private, crypto.SHA256, digest[:])
 	if err != nil {
 		return "", fmt.Errorf("sign with key %s: %w", k.id, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/big"
 	"math/bits"
+	"runtime"
 	"sync"
 )
 
@@ -196,8 +197,15 @@ func (p *powers) pick(z *element, digit byte) {
 	}
 }
 
+// turns has a place for each processor. A power takes part of a millisecond, and hundreds of sign-ins may need one at the same time: were
+// all of them ready to run, whoever needs a few microseconds, such as the refusal of one request too many, would wait until each had its
+// slice. So those that come too late wait here, in the order in which they came. How long says nothing about the numbers.
+var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 // pow returns x^e for big-endian e. Its time depends on len(e) alone.
 func (c *constants) pow(x *element, e []byte) element {
+	turns <- struct{}{}
+	defer func() { <-turns }()
 	p := c.powers(x)
 	z := c.one
 	var factor element
@@ -231,6 +239,8 @@ func (c *constants) powG(e []byte) element {
 	if len(e)*8/window > digits {
 		return c.pow(&c.g, e)
 	}
+	turns <- struct{}{}
+	defer func() { <-turns }()
 	table := generatorPowers()
 	z := c.one
 	var factor element

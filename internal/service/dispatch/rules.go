@@ -42,8 +42,15 @@ type checker struct {
 	details []fault.Detail
 }
 
+// maxShown bounds how much of a value a refusal repeats, in bytes: no value that could be right is that long, and each violation
+// repeats it. What the service does with more is unconfirmed.
+const maxShown = 64 << 10
+
 // add records a violation. value is what follows the word Value: empty for sensitive shapes.
 func (c *checker) add(value, path, rule string) {
+	if len(value) > maxShown {
+		value = strings.ToValidUTF8(value[:maxShown], "") + "'"
+	}
 	if value != "" {
 		value += " "
 	}
