@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ type benchCommand struct {
 	Folder      string        `placeholder:"DIR" type:"path" help:"Folder in which the started server makes its folder: choose the disk to measure."`
 	JSON        bool          `name:"json" help:"Print JSON."`
 
+	Overload bool   `help:"Measure only what the server does when five times as much is asked of it as it can do, beside thousands of idle and slow connections, and with hostile bodies; in about a minute."`
+	Crowd    int    `default:"5000" help:"How many idle connections that is; a tenth as many are slow, and two fifths as many ask for too much."`
 	Report   string `placeholder:"FILE" type:"path" help:"Measure everything, and write a report in Markdown with plots beside it: throughput, growth with the number of users, start, memory, signatures."`
 	Growth   []int  `default:"1000,10000,100000" help:"Numbers of users between which the report tells the growth."`
 	Large    bool   `help:"Add a million users to --growth. Making them takes minutes."`
@@ -44,6 +47,7 @@ Examples:
   poolhouse bench
   poolhouse bench --sign --connections 64 --duration 30s
   poolhouse bench --endpoint http://127.0.0.1:9229 --operations AdminGetUser --users 1000
+  poolhouse bench --overload
   poolhouse bench --report performance.md --users 100000`
 }
 
@@ -67,7 +71,7 @@ func (c *benchCommand) Run(ctx context.Context, s Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	if c.Report != "" {
+	if c.Report != "" || c.Overload {
 		return c.report(ctx, program, s, folder)
 	}
 	var args []string
@@ -83,8 +87,8 @@ func (c *benchCommand) Run(ctx context.Context, s Streams) (err error) {
 }
 
 func (c *benchCommand) check() error {
-	if c.Rounds < 1 || c.Users < 1 || c.Duration <= 0 || c.Starts < 1 {
-		return errors.New("--rounds, --users, --duration and --starts must be greater than 0")
+	if c.Rounds < 1 || c.Users < 1 || c.Duration <= 0 || c.Starts < 1 || c.Crowd < 1 {
+		return errors.New("--rounds, --users, --duration, --starts and --crowd must be greater than 0")
 	}
 	for _, n := range slices.Concat(c.Connections, c.Growth) {
 		if n < 1 {
@@ -94,8 +98,11 @@ func (c *benchCommand) check() error {
 	if len(c.Connections) == 0 {
 		return errors.New("--connections must be given")
 	}
-	if c.Report != "" && (c.Endpoint != "" || c.Sign) {
-		return errors.New("--report starts its own servers, with and without signatures: leave out --endpoint and --sign")
+	if (c.Report != "" || c.Overload) && (c.Endpoint != "" || c.Sign) {
+		return errors.New("--report and --overload start their own servers: leave out --endpoint and --sign")
+	}
+	if c.Report != "" && c.Overload {
+		return errors.New("--report measures overload too: leave out --overload")
 	}
 	if c.Postgres != "" && c.Duration < time.Duration(c.Rounds)*time.Second {
 		return errors.New("pgbench measures whole seconds: give --duration a second for each of the --rounds")
@@ -156,17 +163,26 @@ func (c *benchCommand) report(ctx context.Context, program *bench.Program, s Str
 	}
 	slices.Sort(c.Growth)
 	build := app.Build()
-	suite, err := bench.RunSuite(ctx, bench.SuiteOptions{Program: program, Version: build.Version + " (" + build.Revision + ")", Folder: folder,
+	sizes := slices.Compact(c.Growth)
+	if c.Overload {
+		sizes = nil
+	}
+	suite, err := bench.RunSuite(ctx, bench.SuiteOptions{Program: program, Version: build.Version + " (" + build.Revision + ")", Folder: folder, Resistance: c.Overload, Crowd: c.Crowd,
 		Operations: c.Operations, Connections: c.Connections, Duration: c.Duration, Rounds: c.Rounds, WarmUp: min(warmUp, c.Duration), Users: c.Users,
-		Sizes: slices.Compact(c.Growth), Starts: c.Starts, Rest: min(rest, c.Duration), Postgres: c.Postgres, PostgresUsers: min(c.Users, postgresUsers)}, s.Err)
+		Sizes: sizes, Starts: c.Starts, Rest: min(rest, c.Duration), Postgres: c.Postgres, PostgresUsers: min(c.Users, postgresUsers)}, s.Err)
 	if err != nil {
 		return err
 	}
-	if err := suite.Write(c.Report); err != nil {
-		return err
+	if c.Report != "" {
+		if err := suite.Write(c.Report); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return printJSON(s.Out, suite)
+	}
+	if c.Overload {
+		return suite.PrintResistance(s.Out)
 	}
 	return suite.Print(s.Out)
 }
@@ -190,6 +206,23 @@ func (c *benchLoadCommand) Run(ctx context.Context, s Streams) error {
 	}
 	_, err = fmt.Fprintln(s.Out, pool)
 	return err
+}
+
+type floodCommand struct{}
+
+// Run sends the flood that standard input describes and prints what came of it.
+func (*floodCommand) Run(ctx context.Context, s Streams) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var flood bench.Flood
+	if err := json.NewDecoder(s.In).Decode(&flood); err != nil {
+		return fmt.Errorf("read the flood from standard input: %w", err)
+	}
+	got, err := flood.Run(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return printJSON(s.Out, got)
 }
 
 type ceilingCommand struct{}

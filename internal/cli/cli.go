@@ -52,6 +52,7 @@ type grammar struct {
 	Version     versionCommand     `cmd:"" group:"other" help:"Print the version."`
 
 	BenchCeiling ceilingCommand   `cmd:"" hidden:"" help:"Serve the bare handler of 'bench' until standard input ends."`
+	BenchFlood   floodCommand     `cmd:"" hidden:"" help:"Send the flood of 'bench' that standard input describes."`
 	BenchLoad    benchLoadCommand `cmd:"" hidden:"" help:"Make a pool with users for 'bench'."`
 	Docs         docsCommand      `cmd:"" hidden:"" help:"Write the generated pages of the documentation."`
 }

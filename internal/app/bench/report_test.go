@@ -33,6 +33,11 @@ func measured() *Suite {
 		Signed: []Row{update},
 		Bulk:   &Bulk{Users: 50000, Connections: 64, Elapsed: 8 * time.Second, Rate: 6250, Single: 10000, Ratio: 0.625},
 		Starts: []Start{{FirstAnswer: 20 * ms, Longest: 25 * ms, Resident: 30e6}, {Users: 100000, FirstAnswer: 60 * ms, Longest: 61 * ms, Resident: 65e6}},
+		Overload: []Overload{{Operation: "AdminUpdateUserAttributes", Peak: 1000, Connections: 2000, Asked: 5000, Useful: 600, Refused: 4000, Other: 1, FirstOther: "500 x",
+			UsefulP99: 90 * ms, RefusedP50: 9 * ms, RefusedP99: 70 * ms, After: 990, Greatest: 256 << 20}},
+		Crowded: []Crowded{{Operation: "AdminGetUser", Connections: 64, Idle: 5000, Slow: 500, Alone: 1000, Beside: 950, Ratio: 0.95, AloneP99: ms, BesideP99: 2 * ms, PerConnection: 15 << 10}},
+		Hostile: []Hostile{{What: "1 GB", Times: 20, Answer: "413 X", P50: ms, Longest: 3 * ms, Sent: 3 << 20, Growth: 1 << 20, Measured: true},
+			{What: "depth", Times: 20, Answer: "400 Y", P50: 2 * ms, Longest: 30 * ms, Growth: 0, Measured: true}},
 		Growth: []Growth{{"AdminGetUser", 1000, ms, 40 * time.Microsecond, 9000}, {"AdminGetUser", 100000, 2 * ms, 44 * time.Microsecond, 8500}},
 		Postgres: &Postgres{Version: "15.4", Users: 10000, Connections: 64, Rate: 900, P50: ms, P99: ms, PgBench: []PgBench{{64, 1000}, {16, 900}},
 			Ratio: 0.9},
@@ -67,6 +72,20 @@ func TestReport(t *testing.T) {
 		"| AdminGetUser | 100,000 | 2.000 | 2.00 | 44.0 | 1.10 | 8500 |",
 		"| pgbench, 64 clients | 1000 |",
 		"The median of 5 starts",
+		"AdminUpdateUserAttributes asked for 5 times as often as it can be done: useful answers, part of the peak | at least 0.80 | 0.60 | **no** |",
+		"it can be done: p99 of refusals | below 50.0 ms | 70.0 ms | **no** |",
+		"it can be done: answers that are neither | 0 | 1 | **no** |",
+		"it can be done: greatest memory | below 512 MiB | 256 MiB | yes |",
+		"AdminGetUser beside 5,000 idle and 500 slow connections: part of the rate without | at least 0.90 | 0.95 | yes |",
+		"AdminGetUser beside 5,000 idle and 500 slow connections: p99, ratio to that without | at most × 1.50 | × 2.00 | **no** |",
+		"hostile bodies (depth): longest time to the refusal | below 20.0 ms | 30.0 ms | **no** |",
+		"hostile bodies (1 GB): growth of memory | below 8.0 MiB | 1.0 MiB | yes |",
+		"asked for 5 times as much as it can do, over 2000 connections.",
+		"| AdminUpdateUserAttributes | 1000 | 5000 | 600 | **0.60** | 4000 | 1 | 90.00 | 9.00 | 70.00 | 990 | 256 |",
+		"AdminUpdateUserAttributes, first other answer: `500 x`",
+		"| AdminGetUser | 64 | 5,000 | 500 | 1000 | 950 | **0.95** | 1.00 | 2.00 | 0 | 15.0 |",
+		"| 1 GB | 413 X | 1.00 | 3.00 | 3.00 | 1.0 |",
+		"Each 20 times over new connections",
 	} {
 		want.Contains(t, string(text), line)
 	}
@@ -79,6 +98,16 @@ func TestReport(t *testing.T) {
 		want.NoError(t, err)
 		wellFormed(t, path, string(svg))
 	}
+}
+
+func TestPrintResistance(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	want.NoError(t, measured().PrintResistance(&out))
+	for _, line := range []string{"## Overload", "## Beside a crowd", "## Hostile bodies", "## Goals", "part of the peak | at least 0.80 | 0.60 | **no** |"} {
+		want.Contains(t, out.String(), line)
+	}
+	want.True(t, !strings.Contains(out.String(), "bare handler"), "only what was measured")
 }
 
 func wellFormed(t *testing.T, name, text string) {

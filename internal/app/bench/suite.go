@@ -27,11 +27,14 @@ type SuiteOptions struct {
 	WarmUp      time.Duration
 	Users       int   // of most measurements
 	Sizes       []int // numbers of users between which growth is measured
+	Crowd       int   // idle connections to measure beside; there are fewer of other kinds, as parts of this number
 	Starts      int   // how often a server is started to measure that
 	Rest        time.Duration
 	// Postgres is the URL of an empty database, which is filled and left behind; empty: PostgreSQL is not measured.
 	Postgres      string
 	PostgresUsers int
+	// Resistance says that only overload, crowds and hostile bodies are measured, with Users.
+	Resistance bool
 }
 
 // A Suite is everything that a report tells.
@@ -49,6 +52,9 @@ type Suite struct {
 	Growth     []Growth      `json:"growth"`
 	Postgres   *Postgres     `json:"postgres,omitempty"`
 	Bulk       *Bulk         `json:"bulk,omitempty"`
+	Overload   []Overload    `json:"overload"`
+	Crowded    []Crowded     `json:"crowded"`
+	Hostile    []Hostile     `json:"hostile"`
 	ProgramMiB float64       `json:"program_mib"`
 }
 
@@ -99,7 +105,11 @@ func RunSuite(ctx context.Context, o SuiteOptions, progress io.Writer) (s *Suite
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	for _, step := range []func(context.Context) error{r.empty, r.fill, r.full, r.growth, r.rows, r.bulk, r.signed, r.postgres} {
+	steps := []func(context.Context) error{r.empty, r.fill, r.full, r.growth, r.rows, r.bulk, r.signed, r.crowds, r.hostiles, r.overload, r.postgres}
+	if o.Resistance {
+		steps = []func(context.Context) error{r.fill, r.crowds, r.hostiles, r.overload}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

@@ -22,10 +22,11 @@ func (s *Suite) Files(name string) map[string]string {
 	}
 	var b strings.Builder
 	s.head(&b)
-	s.goals(&b)
+	writeGoals(&b, s.reached())
 	s.throughput(&b, plot)
 	s.bulk(&b)
 	s.growth(&b, plot)
+	s.resistance(&b)
 	s.rest(&b)
 	s.postgres(&b)
 	s.method(&b)
@@ -108,6 +109,7 @@ func (s *Suite) reached() []goal {
 	if p := s.Postgres; p != nil {
 		goals = append(goals, atLeast("AdminUpdateUserAttributes on PostgreSQL: ratio to pgbench", 0.80, p.Ratio))
 	}
+	goals = append(goals, s.resisted()...)
 	for _, start := range s.Starts {
 		with, memory := "with an empty database", 32.0
 		if start.Users > 0 {
@@ -121,9 +123,9 @@ func (s *Suite) reached() []goal {
 	return goals
 }
 
-func (s *Suite) goals(b *strings.Builder) {
+func writeGoals(b *strings.Builder, goals []goal) {
 	b.WriteString("## Goals\n\n| | wanted | reached | |\n|---|---|---|---|\n")
-	for _, g := range s.reached() {
+	for _, g := range goals {
 		mark := "**no**"
 		if g.reached {
 			mark = "yes"
@@ -310,6 +312,11 @@ func (s *Suite) method(b *strings.Builder) {
 - **Tokens and codes.** Some thousand users are given passwords and tokens before; for VerifyUserAttribute each of them is sent a code before each round, which is at most as long as the codes last.
 - **Bulk change.** What `+"`poolhouse users update`"+` does, in the process of the load generator: one attribute of every user, listed in the same time, recorded in a state file with fsyncs.
   The goal is for 100,000 users; other numbers are converted. The ratio is to AdminUpdateUserAttributes over as many connections, in the table above.
+- **Overload.** The server and the generator, a process of its own, share all cores, as in every row. The peak is what the server does for %s for callers who wait. Then %d times as many requests a
+  second fall due over very many connections for %s. One is sent when it is due and the one before it on its connection is answered: where the cores cannot even take and refuse so many, fewer
+  are sent. Times are those of a third process, which sends %d requests a second over %d connections of its own and counts from when each was due. Refused means TooManyRequestsException.
+- **Crowd.** The load of a row, in turns beside idle connections, on which one request was answered, and slow ones, half of which send their heads and half their bodies, a byte a second; and without them.
+- **Hostile bodies.** Each %d times over new connections, one after the other, from before connecting to the end of the answer. The server's resident set is read every millisecond.
 - **Growth.** A database and a server for each number of users; all run, and take turns of %s. Before that, and before the rows, a request for each user (50,000 at most) fills the
   caches of a server that has just started.
 - **Start.** The median of %d starts on a database that exists, from before the process is made to the end of the answer to a first request (ListUserPools, or AdminGetUser where there are users), which is
@@ -317,7 +324,7 @@ func (s *Suite) method(b *strings.Builder) {
 - **Users** are written straight into the database, without passwords.
 - **pgbench** runs one transaction a time for each client with prepared statements: the version of the pool `+"`FOR SHARE`"+`, the user by name `+"`FOR UPDATE`"+`, the update, the journal's line, commit. It
   has the same rounds as the server, with as many clients as the server has connections from callers and with as many as it opens to PostgreSQL itself.
-`, s.Duration, s.Rounds, s.Duration/time.Duration(s.Rounds)/2, s.StartCount)
+`, s.Duration, s.Rounds, s.Duration/2, overloadFactor, s.Duration, probeRate, probeLines, hostileTimes, s.Duration/time.Duration(s.Rounds)/2, s.StartCount)
 }
 
 func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
