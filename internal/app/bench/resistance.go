@@ -82,6 +82,11 @@ func (s *Suite) resistance(b *strings.Builder) {
 				c.Ratio, millis(c.AloneP99), millis(c.BesideP99), c.Errors, c.PerConnection/1024)
 		}
 		b.WriteString("\n")
+		for _, c := range s.Crowded {
+			if c.Lost > 0 {
+				fmt.Fprintf(b, "Beside %s the server had closed slow connections: %d bytes were not taken.\n\n", c.Operation, c.Lost)
+			}
+		}
 	}
 	if len(s.Hostile) > 0 {
 		b.WriteString("## Hostile bodies\n\n| body | answer | ms, median | longest | MiB sent until then | growth of memory MiB |\n|---|---|--:|--:|--:|--:|\n")
