@@ -25,6 +25,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/fault"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
+	"github.com/poolhouse/poolhouse/internal/kit/srpclient"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/service/dispatch"
 	"github.com/poolhouse/poolhouse/internal/service/tokens"
@@ -42,18 +43,47 @@ type model struct {
 	prepare   func(w *world) string
 }
 
-// ahead are the operations that write to a table by a commit of its own, before all else: an attempt stays counted whatever becomes of
-// the rest, and so that is no part of the change. The answer to a custom challenge has no model: its step is passed before a
-// function judges it, and a fault after that ends the sign-in.
-var ahead = map[string]string{"ConfirmForgotPassword": "tallies:", "ChangePassword": "tallies:"}
+// ahead are the models that write to a table by a commit of its own, before all else, and so that is no part of the change. An attempt
+// stays counted whatever becomes of the rest. A step of a sign-in is passed before a function hears of it, and a fault after that
+// ends the sign-in.
+var ahead = map[string]string{
+	"ConfirmForgotPassword": "tallies:", "ChangePassword": "tallies:",
+	"RespondToAuthChallenge/CUSTOM_CHALLENGE, the last":                        stepsTable,
+	"RespondToAuthChallenge/CUSTOM_CHALLENGE, after which a code is sent":      stepsTable,
+	"RespondToAuthChallenge/PASSWORD_VERIFIER, after which a function decides": stepsTable,
+	"RespondToAuthChallenge/SMS_MFA, of which functions are told":              stepsTable,
+}
+
+// silent are the models that only pass a step of a sign-in, or keep what a session has no room for. The journal does not tell of that.
+var silent = map[string]bool{
+	"InitiateAuth/asks more than a session has room for":          true,
+	"RespondToAuthChallenge/PASSWORD_SRP, after which a proof is": true,
+}
+
+// stepsTable is what rows of the steps of sign-ins begin with.
+const stepsTable = "steps:"
+
+// unsettled reports whether a model commits something that is not in the journal and cannot be done twice: when the answer to that
+// COMMIT is lost nobody can find out what became of it, and the caller is told of a failure.
+func (m model) unsettled() bool { return silent[m.String()] || ahead[m.String()] == stepsTable }
 
 // change is the change of the round's world without what is written ahead.
 func (r *round) change(before, after snapshot, request string) []string {
-	lines, table := r.world.change(before, after, request), ahead[r.m.operation]
+	lines, table := r.world.change(before, after, request), ahead[r.m.String()]
 	if table == "" {
 		return lines
 	}
 	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line[2:], table) })
+}
+
+// over reports whether the request has passed a step of a sign-in ahead, so that it cannot be made again.
+func (r *round) over(after snapshot) bool {
+	for row := range after.rows {
+		if strings.HasPrefix(row, stepsTable) && !r.before.rows[row] {
+			return ahead[r.m.String()] == stepsTable
+		}
+	}
+	return false
 }
 
 func (m model) String() string { return strings.TrimSuffix(m.operation+"/"+m.variant, "/") }
@@ -126,7 +156,7 @@ var models = []model{
 		answer, session := w.setup("AssociateSoftwareToken", settingUp(w).Session, "")
 		return `{"Session":"` + session + `"` + userCode(w.appCode(secretOf(w, answer), 2)) + `}`
 	}},
-	{"RespondToAuthChallenge", "a code by SMS, after a wrong one", mfaPool, func(w *world) string {
+	{"RespondToAuthChallenge", "SMS_MFA, after a wrong code", mfaPool, func(w *world) string {
 		w.client(allFlows)
 		w.withPassword("u", reachable, factorsOf(user.MFA{SMS: true}))
 		s := w.byPassword("u", rightPassword)
@@ -134,13 +164,13 @@ var models = []model{
 		want.Equal(w, w.pass(s, wrong(right)).text, factorWrong)
 		return w.answerBody(s.ChallengeName, s.Session, map[string]string{"USERNAME": "u", "SMS_MFA_CODE": right})
 	}},
-	{"RespondToAuthChallenge", "a code of an app", mfaPool, func(w *world) string {
+	{"RespondToAuthChallenge", "SOFTWARE_TOKEN_MFA", mfaPool, func(w *world) string {
 		w.client(allFlows)
 		key := w.withApp(w.withPassword("u", reachable, factorsOf(user.MFA{TOTP: true})))
 		s := w.byPassword("u", rightPassword)
 		return w.answerBody(s.ChallengeName, s.Session, map[string]string{"USERNAME": "u", "SOFTWARE_TOKEN_MFA_CODE": w.appCode(key, 2)})
 	}},
-	{"RespondToAuthChallenge", "a choice, after which a code is sent", both(mfaPool, emailToo), func(w *world) string {
+	{"RespondToAuthChallenge", "SELECT_MFA_TYPE, after which a code is sent", both(mfaPool, emailToo), func(w *world) string {
 		w.client(allFlows)
 		w.withPassword("u", reachable, factorsOf(user.MFA{SMS: true, Email: true}))
 		s := w.byPassword("u", rightPassword)
@@ -268,7 +298,7 @@ var models = []model{
 		w.access(w.byName("new")) // the pool has a key
 		return `{"ClientId":"` + w.clientID + `","AuthFlow":"USER_AUTH","Session":"` + s.Session + `"}`
 	}},
-	{"RespondToAuthChallenge", "a first code, which confirms, after a wrong one", choicePool, func(w *world) string {
+	{"RespondToAuthChallenge", "EMAIL_OTP as first factor, which confirms, after a wrong code", choicePool, func(w *world) string {
 		w.client(allFlows)
 		w.withPassword("u", with(pool.Email, "b@x.io", "email_verified", ""), func(r *user.Record) { r.Status = user.Unconfirmed })
 		s := w.choice("u", "PREFERRED_CHALLENGE", "EMAIL_OTP")
@@ -276,11 +306,65 @@ var models = []model{
 		want.Equal(w, w.reply("EMAIL_OTP", s.Session, "u", "EMAIL_OTP_CODE", wrong(right)).text, factorWrong)
 		return w.answerBody("EMAIL_OTP", s.Session, map[string]string{"USERNAME": "u", "EMAIL_OTP_CODE": right})
 	}},
+	{"InitiateAuth", "asks more than a session has room for", customPool, func(w *world) string {
+		w.client(allFlows)
+		w.withPassword("u", nil)
+		w.play(script{next: riddle.next, more: muchMore})
+		_, body := beginBody(w, "CUSTOM_AUTH", map[string]string{"USERNAME": "u"})
+		return body
+	}},
+	{"RespondToAuthChallenge", "CUSTOM_CHALLENGE, the last", customPool, func(w *world) string {
+		w.play(script{next: riddle.next, more: muchMore})
+		return riddled(w, nil)
+	}},
+	{"RespondToAuthChallenge", "CUSTOM_CHALLENGE, after which a code is sent", both(customPool, mfaPool), func(w *world) string {
+		w.play(script{next: table("", "CUSTOM_CHALLENGE", "CUSTOM_CHALLENGE+[m0]", "SMS_MFA")})
+		return riddled(w, reachable)
+	}},
+	{"RespondToAuthChallenge", "PASSWORD_VERIFIER, after a wrong password", everySetting, func(w *world) string {
+		w.client(allFlows)
+		w.access(w.withPassword("jane", map[string]string{"name": "N"}))
+		c := srpclient.New(chance.System().Bytes(32))
+		s := w.begin("USER_SRP_AUTH", map[string]string{"USERNAME": "jane", "SRP_A": c.Public})
+		want.Equal(w, w.answer("PASSWORD_VERIFIER", "", w.prove(c, s, "wrong")).text, incorrect)
+		return w.answerBody("PASSWORD_VERIFIER", "", w.prove(c, s, rightPassword))
+	}},
+	{"RespondToAuthChallenge", "PASSWORD_VERIFIER, after which a function decides", customPool, func(w *world) string {
+		w.client(allFlows)
+		w.access(w.withPassword("u", nil))
+		w.play(script{next: table("SRP_A+", "PASSWORD_VERIFIER", "SRP_A+ PASSWORD_VERIFIER+", "tokens")})
+		c, s := w.customSRP("u")
+		return w.answerBody("PASSWORD_VERIFIER", s.Session, w.prove(c, s, rightPassword))
+	}},
+	{"RespondToAuthChallenge", "SMS_MFA, of which functions are told", both(mfaPool, withHook("PostAuthentication"), withHook("PreTokenGeneration")), func(w *world) string {
+		w.client(allFlows)
+		w.withPassword("u", with(pool.PhoneNumber, "+15550001234", pool.PhoneNumberVerified, "true"), factorsOf(user.MFA{SMS: true}))
+		s := w.byPassword("u", rightPassword)
+		return w.answerBody(s.ChallengeName, s.Session, map[string]string{"USERNAME": "u", "SMS_MFA_CODE": w.texted()})
+	}},
+	{"RespondToAuthChallenge", "MFA_SETUP of an app", both(mfaPool, mfaRequired), func(w *world) string {
+		answer, session := w.setup("AssociateSoftwareToken", settingUp(w).Session, "")
+		_, session = w.setup("VerifySoftwareToken", session, userCode(w.appCode(secretOf(w, answer), 0)))
+		return w.answerBody("MFA_SETUP", session, map[string]string{"USERNAME": "u"})
+	}},
+	{"RespondToAuthChallenge", "MFA_SETUP of an e-mail address, after which a code is sent", both(mfaPool, mfaRequired, emailToo), func(w *world) string {
+		return w.answerBody("MFA_SETUP", settingUp(w).Session, map[string]string{"USERNAME": "u", "EMAIL": "n@x.io"})
+	}},
+	{"RespondToAuthChallenge", "SELECT_CHALLENGE, after which a code is sent", choicePool, choosing("SELECT_CHALLENGE", "ANSWER", "SMS_OTP")},
+	{"RespondToAuthChallenge", "SELECT_CHALLENGE with a password", choicePool, choosing("SELECT_CHALLENGE", "ANSWER", "PASSWORD", "PASSWORD", rightPassword)},
+	{"RespondToAuthChallenge", "PASSWORD", choicePool, choosing("PASSWORD", "PASSWORD", rightPassword)},
+	{"RespondToAuthChallenge", "PASSWORD_SRP, after which a proof is", choicePool, choosing("PASSWORD_SRP", "SRP_A", "2")},
+	{"RespondToAuthChallenge", "SMS_OTP, which verifies", choicePool, func(w *world) string {
+		w.client(allFlows)
+		w.access(w.withPassword("u", reachable))
+		s := w.choice("u", "PREFERRED_CHALLENGE", "SMS_OTP")
+		return w.answerBody("SMS_OTP", s.Session, map[string]string{"USERNAME": "u", "SMS_OTP_CODE": w.texted()})
+	}},
 	{"AdminInitiateAuth", "", everySetting, func(w *world) string {
 		_, body := signingIn(w, "ADMIN_USER_PASSWORD_AUTH", "jane", rightPassword)
 		return body
 	}},
-	{"RespondToAuthChallenge", "", everySetting, func(w *world) string { return newPasswordAnswer(w) }},
+	{"RespondToAuthChallenge", "NEW_PASSWORD_REQUIRED", everySetting, newPasswordAnswer},
 	{"AdminRespondToAuthChallenge", "", everySetting, func(w *world) string {
 		return `{"UserPoolId":"$pool",` + strings.TrimPrefix(newPasswordAnswer(w), "{")
 	}},
@@ -387,6 +471,33 @@ func signingIn(w *world, flow, name, password string) (operation, body string) {
 	return beginBody(w, flow, map[string]string{"USERNAME": name, "PASSWORD": password})
 }
 
+// muchMore are private parameters that do not fit into a session.
+var muchMore = `,"more":"` + strings.Repeat("x", 2000) + `"`
+
+// riddled is the right answer to a custom challenge.
+func riddled(w *world, attributes map[string]string) string {
+	w.client(allFlows)
+	w.access(w.withPassword("u", attributes)) // the pool has its keys
+	return w.answerBody("CUSTOM_CHALLENGE", w.custom("u").Session, map[string]string{"USERNAME": "u", "ANSWER": "sesame"})
+}
+
+// choosing is an answer to a sign-in by choice, which stands at the choice or at what was chosen.
+func choosing(challenge string, responses ...string) func(*world) string {
+	return func(w *world) string {
+		w.client(allFlows)
+		w.access(w.withPassword("u", reachable))
+		s := w.choice("u")
+		if challenge != "SELECT_CHALLENGE" {
+			s = w.reply("SELECT_CHALLENGE", s.Session, "u", "ANSWER", challenge)
+		}
+		given := map[string]string{"USERNAME": "u"}
+		for i := 0; i < len(responses); i += 2 {
+			given[responses[i]] = responses[i+1]
+		}
+		return w.answerBody(challenge, s.Session, given)
+	}
+}
+
 // newPasswordAnswer is a request that gives a user the first password of its own.
 func newPasswordAnswer(w *world) string {
 	w.client(allFlows)
@@ -484,6 +595,27 @@ func TestEveryOperationHasAModel(t *testing.T) {
 	for _, spec := range api.All() {
 		has := slices.ContainsFunc(models, func(m model) bool { return m.operation == spec.Name })
 		want.True(t, has == w.pipeline.Registry.Built(spec.Name), "%s: built %v, a row in models %v", spec.Name, !has, has)
+	}
+}
+
+// TestEveryChallengeHasAModel keeps the table complete in the answers to challenges: its variants begin with their names.
+func TestEveryChallengeHasAModel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, openStores(t)["sqlite"], nil)
+	w.client(allFlows)
+	_, all, ok := strings.Cut(w.call("RespondToAuthChallenge", w.answerBody("?", "", nil)), "enum value set: [")
+	names := strings.Split(strings.TrimSuffix(all, "]"), ", ")
+	want.True(t, ok && len(names) > 10, "the names of challenges: %q", names)
+	for _, name := range names {
+		answered := strings.HasPrefix(w.answer(name, "", nil).text, invalid("Missing required parameter "))
+		has := slices.ContainsFunc(models, func(m model) bool {
+			first, _, _ := strings.Cut(strings.ReplaceAll(m.variant, ",", " "), " ")
+			return m.operation == "RespondToAuthChallenge" && first == name
+		})
+		want.True(t, answered == has, "%s: answered %v, a row in models %v", name, answered, has)
+	}
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(ahead)), slices.Collect(maps.Keys(silent))) {
+		want.True(t, slices.ContainsFunc(models, func(m model) bool { return m.String() == name }), "%s is a model", name)
 	}
 }
 
@@ -736,6 +868,10 @@ func (h *house) effect(m model) *effect {
 	for _, state := range e.states {
 		want.Equal(h, withoutMessages(state), withoutMessages(e.states[0]))
 		entries := slices.DeleteFunc(slices.Clone(state), func(line string) bool { return !strings.Contains(line, "journal:") })
+		if silent[m.String()] {
+			want.Equal(h, len(entries), 0)
+			continue
+		}
 		want.True(h, len(entries) == 1 && strings.HasPrefix(entries[0], `+ journal: request_id='<request>'`), "journal has one line: %q", entries)
 	}
 	want.True(h, len(e.calls) > 0, "%s makes storage calls", m)
@@ -747,7 +883,7 @@ func (r *round) answer(reply dispatch.Reply) string {
 	r.Helper()
 	text := strings.ReplaceAll(r.text(reply), r.pool.ID, "<pool>")
 	text = clientText.ReplaceAllString(poolText.ReplaceAllString(text, "<new pool>"), "<client>")
-	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken", "SecretCode", "AccessToken", "IdToken", "RefreshToken", "Session"} {
+	for _, random := range []string{"ClientSecret", "NextToken", "PaginationToken", "SecretCode", "AccessToken", "IdToken", "RefreshToken", "Session", "SALT", "SRP_B", "SECRET_BLOCK"} {
 		text = regexp.MustCompile(`"`+random+`":"[^"]*"`).ReplaceAllString(text, `"`+random+`":""`)
 	}
 	return uuidText.ReplaceAllString(text, "<uuid>")
@@ -783,6 +919,7 @@ func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply,
 		if got := r.answer(reply); got != e.answer {
 			h.Errorf("%s: answers %s, want %s", where, got, e.answer)
 		}
+	case silent[r.m.String()] && reply.Err.Code.Server(): // which nobody can find out
 	case reply.Err.Code.Server() || !reply.Spec.Lists(reply.Err.Code):
 		h.Errorf("%s: answers %v (%v) although the change is committed", where, reply.Err, reply.Cause)
 	}
@@ -792,9 +929,19 @@ func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply,
 	return got
 }
 
-// again repeats a request of which nothing was committed: now it must do everything.
+// again repeats a request of which nothing was committed: now it must do everything. Where a step was passed ahead, it must do nothing.
 func (h *house) again(r *round, e *effect, where string) {
 	h.Helper()
+	if before := h.eyes.look(h.T); r.over(before) {
+		request, reply := r.request(r.m.operation, r.body)
+		if text := r.text(reply); text != usedSession {
+			h.Errorf("%s: the repeated request answers %s", where, text)
+		}
+		if got := r.world.change(before, h.eyes.look(h.T), request); len(got) > 0 {
+			h.Errorf("%s: the repeated request changes %q", where, got)
+		}
+		return
+	}
 	request, reply := r.request(r.m.operation, r.body)
 	got := h.judge(r, e, request, reply, where+", repeated")
 	if reply.Err != nil || !slices.Equal(got, e.final()) {
@@ -989,7 +1136,7 @@ func TestWalkLostConnections(t *testing.T) {
 				func(ended []sql.NullString) { want.Equal(t, ended[0].String, "true") })
 		}
 		for k, stage := range e.calls {
-			h.held(m, e, fmt.Sprintf("connection lost at call %d, %s", k, stage), func(i int) {
+			h.held(m, e, stage, fmt.Sprintf("connection lost at call %d, %s", k, stage), func(i int) {
 				if i == k {
 					kill()
 				}
@@ -1010,7 +1157,7 @@ func TestWalkLostConnections(t *testing.T) {
 				continue
 			}
 			for mode, name := range map[int32]string{cutBefore: "COMMIT", cutAfter: "answer to the COMMIT"} {
-				h.held(m, e, fmt.Sprintf("%s lost at call %d", name, k), func(i int) {
+				h.held(m, e, stage, fmt.Sprintf("%s lost at call %d", name, k), func(i int) {
 					if i == k {
 						c.mode.Store(mode)
 					}
@@ -1023,12 +1170,19 @@ func TestWalkLostConnections(t *testing.T) {
 	t.Logf("postgres: %d operations × %d storage calls failed by a lost connection and %d by a lost server, %d commits cut off, %s", operations(), calls.Load(), gone.Load(), commits.Load(), verdict(t))
 }
 
-// held makes a request while a connection is lost, and wants it to succeed as if nothing had happened.
-func (h *house) held(m model, e *effect, where string, at func(call int)) {
+// held makes a request while a connection is lost, and wants it to succeed as if nothing had happened, unless that is at a COMMIT of which
+// nobody can find out.
+func (h *house) held(m model, e *effect, stage sqlstore.Stage, where string, at func(call int)) {
 	h.Helper()
 	r := h.round(m)
 	request, reply := h.send(r, func(i int, _ sqlstore.Stage) error { at(i); return nil })
 	committed := h.judge(r, e, request, reply, where)
+	if reply.Err != nil && reply.Err.Code.Server() && m.unsettled() && stage == sqlstore.StageCommit {
+		if len(committed) == 0 {
+			h.again(r, e, where)
+		}
+		return
+	}
 	if reply.Err != nil || len(committed) > 0 != reply.Spec.Writes {
 		h.Errorf("%s: answers %v, %v", where, reply.Err, reply.Cause)
 	}
