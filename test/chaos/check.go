@@ -19,7 +19,7 @@ import (
 type Counts struct {
 	Rounds, Calls, Acknowledged, Refused, Throttled, Unknown, Settled, Unsent, Messages, Doubled int
 	Codes                                                                                        map[string]int // of answers that the nemesis caused
-	Visits                                                                                       map[string]int // completed sign-ins, by operation
+	Visits                                                                                       map[string]int // completed sign-ins, by their way
 }
 
 // Checker holds the load's log against the database. It knows everything that was acknowledged from the beginning.

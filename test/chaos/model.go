@@ -25,6 +25,7 @@ type Effect struct {
 	Name string `json:"name,omitempty"`
 
 	Visit string `json:"visit,omitempty"` // the field of "visits:NAME" that a sign-in makes
+	Way   string `json:"way,omitempty"`   // in which it was made
 }
 
 // Either is the value of a field that others may change: no particular value is expected.

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -171,6 +172,46 @@ func (g *Gate) pass(c net.Conn) {
 	_, _ = io.Copy(to, c)
 	_ = to.Close()
 	<-back
+}
+
+// riddles is the ARN of the function of custom sign-ins, and riddleAnswer what it wants to hear.
+const (
+	riddles      = "arn:aws:lambda:us-east-1:000000000000:function:riddles"
+	riddleAnswer = "sesame"
+)
+
+// NewRiddles starts the function of custom sign-ins, which asks one riddle, and returns its URL.
+func NewRiddles(tb testing.TB) string {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		var event struct {
+			TriggerSource string `json:"triggerSource"`
+			Request       struct {
+				Session []struct {
+					Result bool `json:"challengeResult"`
+				} `json:"session"`
+				Private map[string]string `json:"privateChallengeParameters"`
+				Answer  string            `json:"challengeAnswer"`
+			} `json:"request"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&event); err != nil {
+			return // the server was killed
+		}
+		response := map[string]any{}
+		switch source, _, _ := strings.Cut(event.TriggerSource, "_"); source {
+		case "DefineAuthChallenge":
+			asked := len(event.Request.Session) > 0
+			right := asked && event.Request.Session[0].Result
+			response = map[string]any{"issueTokens": right, "failAuthentication": asked && !right, "challengeName": "CUSTOM_CHALLENGE"}
+		case "CreateAuthChallenge":
+			response["privateChallengeParameters"] = map[string]string{"answer": riddleAnswer}
+		case "VerifyAuthChallengeResponse":
+			response["answerCorrect"] = event.Request.Answer == event.Request.Private["answer"]
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(rw).Encode(map[string]any{"response": response}) // whoever was killed misses it
+	}))
+	tb.Cleanup(server.Close)
+	return server.URL
 }
 
 // Hook is an HTTP hook that gives the default message, after a pause.

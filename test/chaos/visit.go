@@ -31,8 +31,14 @@ func SignIns() []Operation {
 		{"AssociateSoftwareToken", 3, associateApp},
 		{"VerifySoftwareToken", 3, verifyApp},
 		{"AdminSetUserMFAPreference", 3, preferApp},
-		{"RespondToAuthChallenge", 5, passChallenge},
+		{"RespondToAuthChallenge", 8, passChallenge},
 		{"RespondToAuthChallenge", 2, repeatCode},
+		{"InitiateAuth", 3, beginRiddle},
+		{"RespondToAuthChallenge", 5, solveRiddle},
+		{"RespondToAuthChallenge", 1, repeatRiddle},
+		{"InitiateAuth", 1, preferPassword},
+		{"InitiateAuth", 1, beginChoice},
+		{"RespondToAuthChallenge", 2, choosePassword},
 		{"InitiateAuth", 2, renewVisit},
 		{"InitiateAuth", 1, renewEnded},
 		{"GetTokensFromRefreshToken", 4, rotateVisit},
@@ -74,7 +80,20 @@ type holding struct {
 	key     []byte             // of the authenticator app
 	session string             // of a sign-in that waits for a code, "" for none
 	client  string             // by which that one was begun
+	waiting map[string]waiting // sign-ins that wait for something else, by their challenges
+	solved  waiting            // a custom sign-in that was completed
 }
+
+// waiting is a sign-in that waits for an answer.
+type waiting struct{ session, client string }
+
+// The ways in which visits come about, as the checker counts them.
+const (
+	byPassword = "password"
+	byCode     = "code"
+	byRiddle   = "riddle"
+	byChoice   = "choice"
+)
 
 // ticket is what a sign-in gave, or the last renewal of it.
 type ticket struct {
@@ -97,7 +116,7 @@ func (w *Writer) visitor() (object string, h *holding, ok bool) {
 		w.held = map[string]*holding{}
 	}
 	if w.held[object] == nil {
-		w.held[object] = &holding{tokens: map[string]*ticket{}}
+		w.held[object] = &holding{tokens: map[string]*ticket{}, waiting: map[string]waiting{}}
 	}
 	return object, w.held[object], true
 }
@@ -201,11 +220,11 @@ func family(answer []byte) (string, error) {
 	return claims.Origin, err
 }
 
-// entering makes a call that completes a sign-in by a client.
-func (w *Writer) entering(object string, h *holding, client string, input map[string]any) Call {
+// entering makes a call that completes a sign-in by a client, in one of the ways.
+func (w *Writer) entering(object string, h *holding, way, client string, input map[string]any) Call {
 	name := w.unique(client)
 	input["ClientId"] = clientIDs[client]
-	c := w.visiting(object, Effect{Kind: Change, Visit: name, Set: map[string]string{name: visit{}.String()}}, input)
+	c := w.visiting(object, Effect{Kind: Change, Visit: name, Way: way, Set: map[string]string{name: visit{}.String()}}, input)
 	c.Made = family
 	c.Check = func(answer []byte) error {
 		s, err := readSignedIn(answer)
@@ -215,20 +234,116 @@ func (w *Writer) entering(object string, h *holding, client string, input map[st
 	return c
 }
 
-// signIn signs a visitor in, or begins to where a code is asked for.
-func signIn(w *Writer) (Call, bool) {
-	object, h, ok := w.visitor()
-	if !ok || w.model[object][fieldStatus] != "CONFIRMED" || len(w.visits(object, "", false)) >= ownVisits {
-		return Call{}, false
-	}
-	client := plain
-	if w.rand.IntN(2) == 0 {
+// comer draws a visitor who may sign in once more, and a client.
+func (w *Writer) comer() (object string, h *holding, client string, ok bool) {
+	object, h, ok = w.visitor()
+	if client = plain; w.rand.IntN(2) == 0 {
 		client = rotating
 	}
-	input := map[string]any{"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": clientIDs[client],
-		"AuthParameters": map[string]string{"USERNAME": userName(object), "PASSWORD": visitorPassword}}
+	return object, h, client, ok && w.model[object][fieldStatus] == "CONFIRMED" && len(w.visits(object, "", false)) < ownVisits
+}
+
+// signIn signs a visitor in, or begins to where a code is asked for.
+func signIn(w *Writer) (Call, bool) {
+	object, h, client, ok := w.comer()
+	if !ok {
+		return Call{}, false
+	}
+	return w.typing(object, h, byPassword, client, map[string]any{"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": clientIDs[client],
+		"AuthParameters": map[string]string{"USERNAME": userName(object), "PASSWORD": visitorPassword}}), true
+}
+
+// preferPassword does so by a sign-in whose first factor the visitor chooses at once.
+func preferPassword(w *Writer) (Call, bool) {
+	object, h, client, ok := w.comer()
+	if !ok {
+		return Call{}, false
+	}
+	return w.typing(object, h, byChoice, client, map[string]any{"AuthFlow": "USER_AUTH", "ClientId": clientIDs[client],
+		"AuthParameters": map[string]string{"USERNAME": userName(object), "PREFERRED_CHALLENGE": "PASSWORD", "PASSWORD": visitorPassword}}), true
+}
+
+// beginChoice begins a sign-in to where the visitor chooses.
+func beginChoice(w *Writer) (Call, bool) { return w.begin("USER_AUTH", "SELECT_CHALLENGE") }
+
+// beginRiddle begins a sign-in to where the pool's functions ask something.
+func beginRiddle(w *Writer) (Call, bool) { return w.begin("CUSTOM_AUTH", "CUSTOM_CHALLENGE") }
+
+func (w *Writer) begin(flow, challenge string) (Call, bool) {
+	object, h, client, ok := w.comer()
+	if !ok {
+		return Call{}, false
+	}
+	input := map[string]any{"AuthFlow": flow, "ClientId": clientIDs[client], "AuthParameters": map[string]string{"USERNAME": userName(object)}}
+	return Call{Input: input, Check: func(answer []byte) error {
+		var s signedIn
+		if err := json.Unmarshal(answer, &s); err != nil {
+			return err
+		}
+		if s.ChallengeName != challenge {
+			return fmt.Errorf("%s was not asked for %s: %s", object, challenge, answer)
+		}
+		h.waiting[challenge] = waiting{s.Session, client}
+		return nil
+	}}, true
+}
+
+// waiter draws a visitor whose sign-in waits for the answer to a challenge, and takes that sign-in.
+func (w *Writer) waiter(challenge string) (object string, h *holding, at waiting, ok bool) {
+	object, h, _, ok = w.comer()
+	if !ok || h.waiting[challenge].session == "" {
+		return "", nil, waiting{}, false
+	}
+	at = h.waiting[challenge]
+	delete(h.waiting, challenge)
+	return object, h, at, true
+}
+
+// answering answers a challenge.
+func answering(object, challenge string, at waiting, responses map[string]string) map[string]any {
+	responses["USERNAME"] = userName(object)
+	return map[string]any{"ClientId": clientIDs[at.client], "ChallengeName": challenge, "Session": at.session, "ChallengeResponses": responses}
+}
+
+// solveRiddle answers what the pool's functions ask, who ask for no code.
+func solveRiddle(w *Writer) (Call, bool) {
+	object, h, at, ok := w.waiter("CUSTOM_CHALLENGE")
+	if !ok {
+		return Call{}, false
+	}
+	c := w.entering(object, h, byRiddle, at.client, answering(object, "CUSTOM_CHALLENGE", at, map[string]string{"ANSWER": riddleAnswer}))
+	entered := c.Check
+	c.Refused, c.Check = tooLate(), func(answer []byte) error {
+		h.solved = at
+		return entered(answer)
+	}
+	return c, true
+}
+
+// repeatRiddle answers once more what was answered, which must not be accepted.
+func repeatRiddle(w *Writer) (Call, bool) {
+	object, h, ok := w.visitor()
+	if !ok || h.solved.session == "" {
+		return Call{}, false
+	}
+	return Call{Must: true, Refused: tooLate(), Input: answering(object, "CUSTOM_CHALLENGE", h.solved, map[string]string{"ANSWER": riddleAnswer})}, true
+}
+
+// choosePassword chooses the password, and gives it.
+func choosePassword(w *Writer) (Call, bool) {
+	object, h, at, ok := w.waiter("SELECT_CHALLENGE")
+	if !ok {
+		return Call{}, false
+	}
+	c := w.typing(object, h, byChoice, at.client, answering(object, "SELECT_CHALLENGE", at, map[string]string{"ANSWER": "PASSWORD", "PASSWORD": visitorPassword}))
+	c.Refused = tooLate()
+	return c, true
+}
+
+// typing makes a call that proves the password of a visitor, who then is signed in or asked for a code.
+func (w *Writer) typing(object string, h *holding, way, client string, input map[string]any) Call {
 	if !w.asked(object) {
-		return w.entering(object, h, client, input), true
+		return w.entering(object, h, way, client, input)
 	}
 	return Call{Input: input, Check: func(answer []byte) error {
 		var s signedIn
@@ -240,7 +355,7 @@ func signIn(w *Writer) (Call, bool) {
 		}
 		h.session, h.client = s.Session, client
 		return nil
-	}}, true
+	}}
 }
 
 // step draws a step of which no code was accepted and which is good now by the server's clock; false when there is none, or the server
@@ -339,7 +454,7 @@ func passChallenge(w *Writer) (Call, bool) {
 	if !ok {
 		return Call{}, false
 	}
-	c := w.entering(object, h, h.client, coded(object, h, step))
+	c := w.entering(object, h, byCode, h.client, coded(object, h, step))
 	c.Effect.Set[fieldUsed], c.Refused = formatStep(step), tooLate()
 	return c, true
 }
@@ -452,7 +567,7 @@ func useEnded(w *Writer) (Call, bool) {
 
 // began takes in a sign-in that took place; id is "" when its answer was lost.
 func (c *Checker) began(l Line, id string) {
-	c.Visits[l.Op]++
+	c.Visits[l.Effect.Way]++
 	if id != "" {
 		c.families[l.Effect.Object+" "+l.Effect.Visit] = id
 	}

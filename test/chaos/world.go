@@ -77,7 +77,7 @@ func New(tb testing.TB, o Options) *World {
 	if data == "" {
 		data = filepath.Join(dir, "data")
 	}
-	args := append([]string{"dev", "--data", data}, o.Args...)
+	args := append([]string{"dev", "--data", data, "--trigger", riddles + "=" + NewRiddles(tb)}, o.Args...)
 	var err error
 	if o.DSN != "" {
 		args = append(args, "--database", o.DSN)
@@ -147,16 +147,18 @@ func (w *World) makePools(hook string) (requests []string) {
 			"EmailConfiguration": map[string]string{"EmailSendingAccount": "DEVELOPER", "SourceArn": "arn:aws:ses:us-east-1:000000000000:identity/chaos@example.com"},
 			"Schema":             []map[string]any{{"Name": "mark", "AttributeDataType": "String", "Mutable": true}},
 		}
+		functions := map[string]string{"DefineAuthChallenge": riddles, "CreateAuthChallenge": riddles, "VerifyAuthChallengeResponse": riddles}
 		if hook != "" {
-			input["LambdaConfig"] = map[string]string{"CustomMessage": hook}
+			functions["CustomMessage"] = hook
 		}
+		input["LambdaConfig"] = functions
 		requests = append(requests, w.Call(0, "CreateUserPool", input, nil))
 	}
 	return append(requests,
 		w.Call(0, "CreateUserPoolClient", map[string]any{"UserPoolId": sharedPool, "ClientName": customID + sharedClient,
-			"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}}, nil),
+			"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_CUSTOM_AUTH", "ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}}, nil),
 		w.Call(0, "CreateUserPoolClient", map[string]any{"UserPoolId": sharedPool, "ClientName": customID + rotatingClient,
-			"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH"}, "RefreshTokenRotation": map[string]any{"Feature": "ENABLED", "RetryGracePeriodSeconds": 0}}, nil),
+			"ExplicitAuthFlows": []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_CUSTOM_AUTH", "ALLOW_USER_AUTH"}, "RefreshTokenRotation": map[string]any{"Feature": "ENABLED", "RetryGracePeriodSeconds": 0}}, nil),
 		w.Call(0, "SetUserPoolMfaConfig", map[string]any{"UserPoolId": sharedPool, "MfaConfiguration": "OPTIONAL",
 			"SoftwareTokenMfaConfiguration": map[string]bool{"Enabled": true}, "EmailMfaConfiguration": map[string]string{}}, nil))
 }
@@ -396,7 +398,7 @@ func (w *World) Finish(delivered map[string]int) {
 	c := w.Counts
 	text := fmt.Sprintf("%s: %d rounds, %d calls, %d acknowledged, %d refused (%d told to come again), %d unknown (%d of them took place), %d unsent, %d messages, %d doubled, 0 violations",
 		w.tb.Name(), c.Rounds, c.Calls, c.Acknowledged, c.Refused, c.Throttled, c.Unknown, c.Settled, c.Unsent, c.Messages, c.Doubled)
-	text += fmt.Sprintf("; %d sign-ins by a password alone, %d by a code as well", c.Visits["InitiateAuth"], c.Visits["RespondToAuthChallenge"])
+	text += fmt.Sprintf("; %d sign-ins by a password alone, %d by a code as well, %d by a riddle, %d by choice", c.Visits[byPassword], c.Visits[byCode], c.Visits[byRiddle], c.Visits[byChoice])
 	for _, code := range slices.Sorted(maps.Keys(c.Codes)) {
 		text += fmt.Sprintf("; %d %s", c.Codes[code], code)
 	}
