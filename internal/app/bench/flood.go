@@ -65,8 +65,8 @@ func fateOf(status int, body []byte) fate {
 	return other
 }
 
-// Run sends the flood. seen, which may be nil, is told of each request that counts, by several connections at once, with the time from when
-// it was due to its answer.
+// Run sends the flood. seen, which may be nil, is told of each request that counts, by several connections at once, with the time from
+// when it was sent to its answer: one that is late because the one before it was slow says nothing about itself.
 func (f *Flood) Run(ctx context.Context, seen func(fate, time.Duration)) (*Flooded, error) {
 	op := operations[f.Operation]
 	if op == nil || op.token || op.client || op.follow != nil {
@@ -152,8 +152,8 @@ func (r *flooding) work(ctx context.Context, l *floodLine, pace pacer) {
 		if counted && pace.each > 0 && pace.due.After(r.until) {
 			return
 		}
-		begin, now := pace.wait()
-		if counted && now.After(r.until) {
+		_, sent := pace.wait()
+		if counted && sent.After(r.until) {
 			return
 		}
 		request = r.request(request[:0], r.next.Add(1)-1)
@@ -162,7 +162,7 @@ func (r *flooding) work(ctx context.Context, l *floodLine, pace pacer) {
 			l.close()
 			r.note(err.Error())
 		}
-		now = time.Now()
+		now := time.Now()
 		// What is answered in the time counts, however long ago it was due.
 		if now.Before(r.from) || counted && now.After(r.until) {
 			continue
@@ -170,7 +170,7 @@ func (r *flooding) work(ctx context.Context, l *floodLine, pace pacer) {
 		counted = true
 		r.counts[what].Add(1)
 		if r.seen != nil {
-			r.seen(what, now.Sub(begin))
+			r.seen(what, now.Sub(sent))
 		}
 	}
 }

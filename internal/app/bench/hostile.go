@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/poolhouse/poolhouse/internal/app/caller"
@@ -21,7 +20,7 @@ type Hostile struct {
 	P50      time.Duration `json:"p50_ns"`
 	Longest  time.Duration `json:"longest_ns"`
 	Sent     int64         `json:"bytes_sent"`                      // most of all times, until the refusal was here
-	Growth   int64         `json:"resident_growth_bytes,omitempty"` // from before the first to the most in between
+	Growth   int64         `json:"resident_growth_bytes,omitempty"` // most of all times, from before one to its refusal
 	Measured bool          `json:"resident_measured"`
 }
 
@@ -82,13 +81,14 @@ func (r *runner) hostiles(ctx context.Context) error {
 // refuse sends a body again and again, each time over a connection of its own, and measures how it is refused.
 func refuse(ctx context.Context, address string, pid int, head, body []byte, repeat bool, times int) (*Hostile, error) {
 	out := &Hostile{Times: times}
-	watch := watchMemory(pid)
-	defer watch.end()
 	var took histogram
 	for range times {
+		watch := watchMemory(pid)
 		begin := time.Now()
 		reply, sent, err := throw(ctx, address, head, body, repeat)
 		took.record(time.Since(begin))
+		growth, known := watch.end()
+		out.Growth, out.Measured = max(out.Growth, growth), known
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,6 @@ func refuse(ctx context.Context, address string, pid int, head, body []byte, rep
 		out.Answer, out.Sent = answer, max(out.Sent, sent)
 	}
 	out.P50, out.Longest = took.quantile(0.5), took.quantile(1)
-	out.Growth, out.Measured = watch.end()
 	return out, nil
 }
 
@@ -140,7 +139,6 @@ type memory struct {
 	most   uint64 // to be read when ended
 	stop   chan struct{}
 	ended  chan struct{}
-	once   sync.Once
 }
 
 func watchMemory(pid int) *memory {
@@ -153,6 +151,7 @@ func watchMemory(pid int) *memory {
 		for {
 			select {
 			case <-m.stop:
+				m.most = max(m.most, Resident(pid))
 				return
 			case <-tick.C:
 				m.most = max(m.most, Resident(pid))
@@ -164,7 +163,7 @@ func watchMemory(pid int) *memory {
 
 // end says how much more the process held than at the beginning, and whether that could be seen.
 func (m *memory) end() (growth int64, known bool) {
-	m.once.Do(func() { close(m.stop) })
+	close(m.stop)
 	<-m.ended
 	return int64(m.most - m.before), m.before > 0
 }

@@ -314,9 +314,10 @@ func (s *Suite) method(b *strings.Builder) {
   The goal is for 100,000 users; other numbers are converted. The ratio is to AdminUpdateUserAttributes over as many connections, in the table above.
 - **Overload.** The server and the generator, a process of its own, share all cores, as in every row. The peak is what the server does for %s for callers who wait. Then %d times as many requests a
   second fall due over very many connections for %s. One is sent when it is due and the one before it on its connection is answered: where the cores cannot even take and refuse so many, fewer
-  are sent. Times are those of a third process, which sends %d requests a second over %d connections of its own and counts from when each was due. Refused means TooManyRequestsException.
+  are sent. Times are those of a third process, which sends %d requests a second over %d connections of its own and counts from when each was sent. Refused means TooManyRequestsException.
 - **Crowd.** The load of a row, in turns beside idle connections, on which one request was answered, and slow ones, half of which send their heads and half their bodies, a byte a second; and without them.
-- **Hostile bodies.** Each %d times over new connections, one after the other, from before connecting to the end of the answer. The server's resident set is read every millisecond.
+- **Hostile bodies.** Each %d times over new connections, one after the other, from before connecting to the end of the answer. The server's resident set is read before,
+  every millisecond, and after; the growth is the most that one body caused.
 - **Growth.** A database and a server for each number of users; all run, and take turns of %s. Before that, and before the rows, a request for each user (50,000 at most) fills the
   caches of a server that has just started.
 - **Start.** The median of %d starts on a database that exists, from before the process is made to the end of the answer to a first request (ListUserPools, or AdminGetUser where there are users), which is
