@@ -57,7 +57,7 @@ func refused(err error) error {
 	if errors.Is(err, webhook.ErrTooLarge) {
 		return tooLarge()
 	}
-	reason, status := "ServiceException", 0
+	reason, status := serviceException, 0
 	if said, ok := errors.AsType[smithy.APIError](err); ok {
 		reason = said.ErrorCode()
 	}

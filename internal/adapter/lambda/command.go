@@ -54,7 +54,7 @@ func (p *command) invoke(ctx context.Context, c *trigger.Call) ([]byte, error) {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return nil, &trigger.Unreachable{Reason: "ResourceNotFoundException", Cause: err}
 	}
-	return nil, &trigger.Unreachable{Reason: "ServiceException", Cause: err}
+	return nil, &trigger.Unreachable{Reason: serviceException, Cause: err}
 }
 
 // environment is what the program knows besides the event.

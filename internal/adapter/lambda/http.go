@@ -40,7 +40,7 @@ func (h *hook) invoke(ctx context.Context, c *trigger.Call) ([]byte, error) {
 		return nil, tooLarge()
 	}
 	if err != nil {
-		return nil, &trigger.Unreachable{Reason: "ServiceException", Cause: err}
+		return nil, &trigger.Unreachable{Reason: serviceException, Cause: err}
 	}
 	good := answer.Status >= 200 && answer.Status < 300
 	said := fmt.Errorf("the hook answered %d", answer.Status)
@@ -62,7 +62,7 @@ func (h *hook) invoke(ctx context.Context, c *trigger.Call) ([]byte, error) {
 	case answer.Status == http.StatusNotFound:
 		return nil, &trigger.Unreachable{Reason: "ResourceNotFoundException", Cause: said}
 	case answer.Status >= 500:
-		return nil, &trigger.Unreachable{Reason: "ServiceException", Cause: said}
+		return nil, &trigger.Unreachable{Reason: serviceException, Cause: said}
 	}
 	return nil, &trigger.Unreachable{Reason: "InvalidRequestContentException", Cause: said}
 }

@@ -7,7 +7,7 @@
 // What an event means is none of its business. It knows the rules of calling: five seconds a try, three tries for
 // time-outs and throttling, none for a service that answers 5xx, six megabytes of answer, of which only the member
 // "response" counts, and at most 64 calls at a time for one pool, so that a function that hangs, or calls the API that
-// calls it, holds up nobody else.
+// calls it, holds up nobody else. One that is down is left alone for seconds at a time (circuit.go).
 package lambda
 
 import (
@@ -44,7 +44,7 @@ type Options struct {
 	Secret  secret.Text // signs the posts to URLs; empty: they carry no signature
 	// Endpoint of the Lambda API, "" for AWS; Region, "" for that of the function's ARN.
 	Endpoint, Region string
-	Real             clock.Clock   // dates the signatures
+	Real             clock.Clock   // dates the signatures, and failures
 	TryLimit         time.Duration // for one try; 0: five seconds
 }
 
@@ -52,6 +52,8 @@ type Options struct {
 type Router struct {
 	targets  map[string]target
 	tryLimit time.Duration
+	real     clock.Clock
+	circuits circuits
 
 	mu       sync.Mutex
 	inFlight map[string]int // calls under way, by pool
@@ -71,7 +73,8 @@ func (t *throttled) Unwrap() error { return t.cause }
 
 // New checks the map; it calls nothing.
 func New(o Options) (*Router, error) {
-	r := &Router{targets: make(map[string]target, len(o.Targets)), tryLimit: o.TryLimit, inFlight: make(map[string]int)}
+	r := &Router{targets: make(map[string]target, len(o.Targets)), tryLimit: o.TryLimit, real: o.Real, inFlight: make(map[string]int)}
+	r.circuits.down = make(map[endpoint]*circuit)
 	if r.tryLimit == 0 {
 		r.tryLimit = tryLimit
 	}
@@ -114,10 +117,21 @@ func (r *Router) Run(ctx context.Context, c *trigger.Call) (json.RawMessage, err
 			Cause: fmt.Errorf("%d calls are under way for the pool", maxInFlight)}
 	}
 	defer r.leave(c.PoolID)
+	at := endpoint{c.PoolID, c.ARN}
+	probe, err := r.circuits.refusal(at, r.real.Now())
+	if err != nil {
+		return nil, err
+	}
+	if probe {
+		defer r.circuits.probed(at)
+	}
 
 	pause := firstPause
 	for try := 1; ; try++ {
 		answer, err := r.try(ctx, t, c)
+		if ctx.Err() == nil {
+			r.circuits.tried(at, r.real.Now(), err)
+		}
 		switch {
 		case err == nil && c.Hand:
 			return nil, nil
