@@ -42,9 +42,9 @@ type checker struct {
 	details []fault.Detail
 }
 
-// maxShown bounds how much of a value a refusal repeats, in bytes: no value that could be right is that long, and each violation
-// repeats it. What the service does with more is unconfirmed.
-const maxShown = 64 << 10
+// maxShown bounds how much of a value a refusal repeats, in bytes. The longest value that could be right has half of that. Each
+// violation repeats it. What the service does with more is unconfirmed.
+const maxShown = 256 << 10
 
 // add records a violation. value is what follows the word Value: empty for sensitive shapes.
 func (c *checker) add(value, path, rule string) {
