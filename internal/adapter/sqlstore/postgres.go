@@ -169,7 +169,7 @@ func (s *Store) updatePostgres(ctx context.Context, scope store.Scope, fn func(s
 		if o.failed == nil {
 			return o.err
 		}
-		if o.unknown && (o.t.request != "" || !scope.Again) {
+		if o.unknown && (o.t.traced() || !scope.Again) {
 			committed, err := s.settle(ctx, p, o.t)
 			if err != nil {
 				o.t.undo()
@@ -269,18 +269,21 @@ func (s *Store) unchanged(t *transaction, query string, version int64, args ...a
 	return err
 }
 
-// errUnsettled says that nobody can know whether an update was committed: it wrote no journal entry.
-var errUnsettled = errors.New("the connection broke during the commit of an update without a journal entry")
+// errUnsettled says that nobody can know whether an update was committed: it left nothing by which it can be found.
+var errUnsettled = errors.New("the connection broke during the commit of an update that left neither a journal entry nor a step of a sign-in")
+
+// traced reports whether the run has left something in the database by which it can be found.
+func (t *transaction) traced() bool { return t.request != "" || t.step != nil }
 
 // settle finds out whether a commit that was sent took place. It tries to write the same journal entry: the server
 // lets that wait for the lost transaction if it is still alive, refuses it when it was committed, and allows it when
-// it was not. The entry itself is taken back.
+// it was not. Without an entry the same is done with a step of a sign-in. What is written so is taken back.
 func (s *Store) settle(ctx context.Context, p *patience, lost *transaction) (committed bool, err error) {
-	if lost.request == "" {
+	if !lost.traced() {
 		return false, errUnsettled
 	}
 	for {
-		committed, err := s.probe(ctx, lost.request)
+		committed, err := s.probe(ctx, lost)
 		if err == nil {
 			return committed, nil
 		}
@@ -291,7 +294,7 @@ func (s *Store) settle(ctx context.Context, p *patience, lost *transaction) (com
 	}
 }
 
-func (s *Store) probe(ctx context.Context, request string) (committed bool, err error) {
+func (s *Store) probe(ctx context.Context, lost *transaction) (committed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Timeout)
 	defer cancel()
 	tx, err := s.db.BeginTx(ctx, nil)
@@ -300,7 +303,10 @@ func (s *Store) probe(ctx context.Context, request string) (committed bool, err 
 	}
 	defer func() { s.end(tx) }()
 	t := &transaction{s: s, ctx: ctx, db: tx, write: true}
-	err = journal{t}.Add(store.Entry{RequestID: request})
+	if lost.request == "" {
+		return steps{t}.written(lost.step)
+	}
+	err = journal{t}.Add(store.Entry{RequestID: lost.request})
 	if errors.Is(err, store.ErrReplayed) {
 		return true, nil
 	}

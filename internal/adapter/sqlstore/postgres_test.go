@@ -156,12 +156,33 @@ func TestLostCommit(t *testing.T) {
 func TestSettle(t *testing.T) {
 	t.Parallel()
 	s := open(t, Options{DSN: pgtest.Database(t)})
-	for _, committed := range []bool{true, false} {
-		id := fmt.Sprint(committed)
+	p := samplePool("eu-west-1_AAAAAAAAA")
+	want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Pools().Create(p) }))
+	ways := []struct {
+		name, count string
+		write       func(lost *transaction, id string) error
+	}{
+		{"an entry", `SELECT count(*) FROM journal WHERE request_id = $1`, func(lost *transaction, id string) error {
+			return journal{lost}.Add(store.Entry{RequestID: id, Time: noon})
+		}},
+		{"a step passed", `SELECT count(*) FROM steps WHERE id = $1 AND passed = 1`, func(lost *transaction, id string) error {
+			return steps{lost}.Pass(p.ID, id, noon)
+		}},
+		{"a step kept", `SELECT count(*) FROM steps WHERE id = $1 AND sealed IS NOT NULL`, func(lost *transaction, id string) error {
+			return steps{lost}.Keep(p.ID, id, []byte("state"), noon)
+		}},
+		{"a kept step passed", `SELECT count(*) FROM steps WHERE id = $1 AND passed = 1`, func(lost *transaction, id string) error {
+			err := s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Steps().Keep(p.ID, id, []byte("state"), noon) })
+			return errors.Join(err, steps{lost}.Pass(p.ID, id, noon))
+		}},
+	}
+	for i := range 2 * len(ways) {
+		way, committed := ways[i/2], i%2 == 0
+		id := fmt.Sprint(way.name, " ", committed)
 		tx, err := s.db.BeginTx(t.Context(), nil)
 		want.NoError(t, err)
 		lost := &transaction{s: s, ctx: t.Context(), db: tx, write: true}
-		want.NoError(t, journal{lost}.Add(store.Entry{RequestID: id, Time: noon}))
+		want.NoError(t, way.write(lost, id))
 		type answer struct {
 			committed bool
 			err       error
@@ -181,9 +202,9 @@ func TestSettle(t *testing.T) {
 		got := <-answers
 		want.NoError(t, got.err)
 		want.Equal(t, got.committed, committed)
-		entries := 0
-		want.NoError(t, s.db.QueryRowContext(t.Context(), `SELECT count(*) FROM journal WHERE request_id = $1`, id).Scan(&entries))
-		want.True(t, entries == 1 == committed, "%d entries", entries)
+		rows := 0
+		want.NoError(t, s.db.QueryRowContext(t.Context(), way.count, id).Scan(&rows))
+		want.True(t, rows == 1 == committed, "%s: %d rows", id, rows)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"database/sql"
 	"fmt"
 	"time"
@@ -36,8 +37,12 @@ func (s steps) Kept(poolID, id string) ([]byte, error) {
 
 // Pass relies on the primary key alone: of two at the same time the second finds the row of the first.
 func (s steps) Pass(poolID, id string, expires time.Time) error {
-	n, err := s.t.exec(`INSERT INTO steps (pool_id, id, passed, expires_at) VALUES ($1, $2, 1, $3)
-		ON CONFLICT (pool_id, id) DO UPDATE SET passed = 1, sealed = NULL WHERE steps.passed = 0`, poolID, id, millis(expires))
+	mark, err := s.mark(poolID, id)
+	if err != nil {
+		return err
+	}
+	n, err := s.t.exec(`INSERT INTO steps (pool_id, id, passed, expires_at, mark) VALUES ($1, $2, 1, $3, $4)
+		ON CONFLICT (pool_id, id) DO UPDATE SET passed = 1, sealed = NULL, mark = excluded.mark WHERE steps.passed = 0`, poolID, id, millis(expires), mark)
 	if err == nil && n == 0 {
 		return s.t.fail(fmt.Errorf("step of a sign-in: %w", store.ErrConflict))
 	}
@@ -49,12 +54,40 @@ func (s steps) Keep(poolID, id string, state []byte, expires time.Time) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.t.exec(`INSERT INTO steps (pool_id, id, passed, expires_at, sealed) VALUES ($1, $2, 0, $3, $4) ON CONFLICT DO NOTHING`,
-		poolID, id, millis(expires), s.t.seal(key, state, stepPlace(poolID, id)...))
+	mark, err := s.mark(poolID, id)
+	if err != nil {
+		return err
+	}
+	n, err := s.t.exec(`INSERT INTO steps (pool_id, id, passed, expires_at, sealed, mark) VALUES ($1, $2, 0, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		poolID, id, millis(expires), s.t.seal(key, state, stepPlace(poolID, id)...), mark)
 	if err == nil && n == 0 {
 		return s.t.fail(fmt.Errorf("step of a sign-in: %w", store.ErrConflict))
 	}
 	return err
+}
+
+// markedStep is a step that a transaction has written, and the mark that it has left there.
+type markedStep struct {
+	poolID, id string
+	mark       []byte
+}
+
+// mark draws a mark for a step: after a lost COMMIT the row tells by it whether this transaction wrote it.
+func (s steps) mark(poolID, id string) ([]byte, error) {
+	mark := make([]byte, 16)
+	if _, err := s.t.s.random.Read(mark); err != nil {
+		return nil, s.t.fail(err)
+	}
+	s.t.step = &markedStep{poolID, id, mark}
+	return mark, nil
+}
+
+// written reports whether the step bears the mark. Writing the same row waits for a transaction that is still at it.
+func (s steps) written(m *markedStep) (bool, error) {
+	var mark []byte
+	err := s.t.row(`INSERT INTO steps (pool_id, id, passed, expires_at) VALUES ($1, $2, 0, 0)
+		ON CONFLICT (pool_id, id) DO UPDATE SET passed = steps.passed RETURNING mark`, func(r *sql.Rows) error { return r.Scan(&mark) }, m.poolID, m.id)
+	return bytes.Equal(mark, m.mark), err
 }
 
 func (s steps) Purge(before time.Time, limit int) (int, error) {

@@ -45,6 +45,7 @@ type transaction struct {
 	touched, earlier map[string][]byte
 
 	request  string              // of the journal entry
+	step     *markedStep         // of a sign-in, that was written last
 	keys     map[string]seal.Key // data keys of pools that were opened in an update
 	pools    map[string]int64    // new versions of pools, 0 for deleted ones
 	clients  map[string]int64

@@ -50,9 +50,9 @@ type Scope struct {
 	// Plain says that the function mostly reads the user of Login by its name, saves it and adds one line to the
 	// journal, and nothing else. The store may gather such updates; a function that does more is still right, but slower.
 	Plain bool
-	// Again says that the function, where it writes no line to the journal, may run again although an earlier run of it
-	// was perhaps committed: it only counts attempts, and one too many does no harm. Of other updates without a line
-	// nobody can find out whether a COMMIT took place whose answer was lost.
+	// Again says that the function, where it writes no line to the journal and no step of a sign-in, may run again although
+	// an earlier run of it was perhaps committed: it only counts attempts, and one too many does no harm. Of other updates
+	// without a line or step nobody can find out whether a COMMIT took place whose answer was lost.
 	Again bool
 }
 

@@ -43,7 +43,7 @@ type Call struct {
 
 // Scope is what a transaction of this call reads: its pool and client must still be of the version that was
 // resolved, and login is the user it is about ("" for none). What an operation writes without a line in the journal are
-// counts of attempts.
+// steps of sign-ins and counts of attempts.
 func (c *Call) Scope(login string) store.Scope {
 	return store.Scope{Pool: c.Pool, Client: c.Client, Login: login, Again: true}
 }

@@ -63,10 +63,6 @@ var silent = map[string]bool{
 // stepsTable is what rows of the steps of sign-ins begin with.
 const stepsTable = "steps:"
 
-// unsettled reports whether a model commits something that is not in the journal and cannot be done twice: when the answer to that
-// COMMIT is lost nobody can find out what became of it, and the caller is told of a failure.
-func (m model) unsettled() bool { return silent[m.String()] || ahead[m.String()] == stepsTable }
-
 // change is the change of the round's world without what is written ahead.
 func (r *round) change(before, after snapshot, request string) []string {
 	lines, table := r.world.change(before, after, request), ahead[r.m.String()]
@@ -919,7 +915,6 @@ func (h *house) judge(r *round, e *effect, request string, reply dispatch.Reply,
 		if got := r.answer(reply); got != e.answer {
 			h.Errorf("%s: answers %s, want %s", where, got, e.answer)
 		}
-	case silent[r.m.String()] && reply.Err.Code.Server(): // which nobody can find out
 	case reply.Err.Code.Server() || !reply.Spec.Lists(reply.Err.Code):
 		h.Errorf("%s: answers %v (%v) although the change is committed", where, reply.Err, reply.Cause)
 	}
@@ -1136,7 +1131,7 @@ func TestWalkLostConnections(t *testing.T) {
 				func(ended []sql.NullString) { want.Equal(t, ended[0].String, "true") })
 		}
 		for k, stage := range e.calls {
-			h.held(m, e, stage, fmt.Sprintf("connection lost at call %d, %s", k, stage), func(i int) {
+			h.held(m, e, fmt.Sprintf("connection lost at call %d, %s", k, stage), func(i int) {
 				if i == k {
 					kill()
 				}
@@ -1157,7 +1152,7 @@ func TestWalkLostConnections(t *testing.T) {
 				continue
 			}
 			for mode, name := range map[int32]string{cutBefore: "COMMIT", cutAfter: "answer to the COMMIT"} {
-				h.held(m, e, stage, fmt.Sprintf("%s lost at call %d", name, k), func(i int) {
+				h.held(m, e, fmt.Sprintf("%s lost at call %d", name, k), func(i int) {
 					if i == k {
 						c.mode.Store(mode)
 					}
@@ -1170,19 +1165,12 @@ func TestWalkLostConnections(t *testing.T) {
 	t.Logf("postgres: %d operations × %d storage calls failed by a lost connection and %d by a lost server, %d commits cut off, %s", operations(), calls.Load(), gone.Load(), commits.Load(), verdict(t))
 }
 
-// held makes a request while a connection is lost, and wants it to succeed as if nothing had happened, unless that is at a COMMIT of which
-// nobody can find out.
-func (h *house) held(m model, e *effect, stage sqlstore.Stage, where string, at func(call int)) {
+// held makes a request while a connection is lost, and wants it to succeed as if nothing had happened.
+func (h *house) held(m model, e *effect, where string, at func(call int)) {
 	h.Helper()
 	r := h.round(m)
 	request, reply := h.send(r, func(i int, _ sqlstore.Stage) error { at(i); return nil })
 	committed := h.judge(r, e, request, reply, where)
-	if reply.Err != nil && reply.Err.Code.Server() && m.unsettled() && stage == sqlstore.StageCommit {
-		if len(committed) == 0 {
-			h.again(r, e, where)
-		}
-		return
-	}
 	if reply.Err != nil || len(committed) > 0 != reply.Spec.Writes {
 		h.Errorf("%s: answers %v, %v", where, reply.Err, reply.Cause)
 	}

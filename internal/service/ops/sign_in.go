@@ -164,14 +164,6 @@ func (s *SignIns) subject(v *visit, u *user.Record) string {
 // stands reports whether the visit answers a step, which then is passed once.
 func (v *visit) stands() bool { return v.state.ID != "" }
 
-// scope is that of transactions that may pass the visit's step. When the answer to their COMMIT is lost they do not run again: the step
-// would be found passed, and the client be told that somebody else was faster. It is told that the server failed.
-func (v *visit) scope() store.Scope {
-	s := v.c.Scope("")
-	s.Again = !v.stands()
-	return s
-}
-
 // told is the ClientMetadata that functions get after a sign-in has begun: what it begins with is for others.
 func (v *visit) told() map[string]string {
 	if v.fresh {
@@ -316,7 +308,7 @@ func (s *SignIns) advance(ctx context.Context, v *visit, prove proof) (*api.Init
 	var offer *offered
 	var got proven
 	var asks, hooked bool // functions decide what comes next, or learn of the end
-	err = s.Store.Update(ctx, v.scope(), func(tx store.Tx) error {
+	err = s.Store.Update(ctx, c.Scope(""), func(tx store.Tx) error {
 		now, refusal, facts, offer, asks = nil, nil, nil, nil, false
 		u, err := s.again(tx, v)
 		if err != nil {

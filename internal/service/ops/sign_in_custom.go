@@ -202,7 +202,7 @@ func (s *SignIns) customAnswer(ctx context.Context, v *visit) (*api.InitiateAuth
 		return nil, err
 	}
 	var refusal error
-	err = s.Store.Update(ctx, v.scope(), func(tx store.Tx) (err error) {
+	err = s.Store.Update(ctx, v.c.Scope(""), func(tx store.Tx) (err error) {
 		refusal = nil
 		if g.user, err = s.again(tx, v); err != nil {
 			return err
