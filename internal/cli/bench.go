@@ -167,24 +167,25 @@ func (c *benchCommand) report(ctx context.Context, program *bench.Program, s Str
 	if c.Overload {
 		sizes = nil
 	}
-	suite, err := bench.RunSuite(ctx, bench.SuiteOptions{Program: program, Version: build.Version + " (" + build.Revision + ")", Folder: folder, Resistance: c.Overload, Crowd: c.Crowd,
+	suite, failed := bench.RunSuite(ctx, bench.SuiteOptions{Program: program, Version: build.Version + " (" + build.Revision + ")", Folder: folder, Resistance: c.Overload, Crowd: c.Crowd,
 		Operations: c.Operations, Connections: c.Connections, Duration: c.Duration, Rounds: c.Rounds, WarmUp: min(warmUp, c.Duration), Users: c.Users,
 		Sizes: sizes, Starts: c.Starts, Rest: min(rest, c.Duration), Postgres: c.Postgres, PostgresUsers: min(c.Users, postgresUsers)}, s.Err)
-	if err != nil {
-		return err
+	if suite == nil {
+		return failed
 	}
 	if c.Report != "" {
 		if err := suite.Write(c.Report); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
-	if c.JSON {
-		return printJSON(s.Out, suite)
+	show := suite.Print
+	switch {
+	case c.JSON:
+		show = func(w io.Writer) error { return printJSON(w, suite) }
+	case c.Overload:
+		show = suite.PrintResistance
 	}
-	if c.Overload {
-		return suite.PrintResistance(s.Out)
-	}
-	return suite.Print(s.Out)
+	return errors.Join(failed, show(s.Out))
 }
 
 type benchLoadCommand struct {

@@ -48,11 +48,14 @@ func measured() *Suite {
 func TestReport(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	want.NoError(t, measured().Write(filepath.Join(dir, "speed.md")))
+	m := measured()
+	m.Failed = []string{"SignUp: it broke"}
+	want.NoError(t, m.Write(filepath.Join(dir, "speed.md")))
 	text, err := os.ReadFile(filepath.Join(dir, "speed.md"))
 	want.NoError(t, err)
 	for _, line := range []string{
 		"| processor | 2 cores, P & Q,",
+		"**Not measured:** `SignUp: it broke`",
 		"| fsync of 4 KiB | 0.150 ms, median |",
 		"| AdminUpdateUserAttributes, 64 connections: ratio to the bare handler | at least 0.30 | 0.20 | **no** |",
 		"| AdminUpdateUserAttributes, 64 connections: p99 (for a disk whose fdatasync takes 0.15 ms) | below 12.0 ms | 20.0 ms | **no** |",

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ type Suite struct {
 	Crowded    []Crowded     `json:"crowded"`
 	Hostile    []Hostile     `json:"hostile"`
 	ProgramMiB float64       `json:"program_mib"`
+	Failed     []string      `json:"failed,omitempty"` // errors for which parts of it are missing
 }
 
 // A Start is how long a server takes to its first answer, and its memory at rest afterwards.
@@ -85,7 +87,8 @@ type Growth struct {
 	Rate      float64       `json:"requests_per_second"`
 }
 
-// RunSuite measures everything that a report tells. It tells progress, a line each, what it is doing.
+// RunSuite measures everything that a report tells. It tells progress, a line each, what it is doing. What cannot be measured is an
+// error, beside a suite with the rest.
 func RunSuite(ctx context.Context, o SuiteOptions, progress io.Writer) (s *Suite, err error) {
 	for _, name := range o.Operations {
 		if operations[name] == nil {
@@ -109,12 +112,18 @@ func RunSuite(ctx context.Context, o SuiteOptions, progress io.Writer) (s *Suite
 	if o.Resistance {
 		steps = []func(context.Context) error{r.fill, r.crowds, r.hostiles, r.overload}
 	}
+	var failed []error
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return nil, err
+		err := step(ctx)
+		if ctx.Err() != nil || err != nil && len(r.places) == 0 {
+			return nil, cmp.Or(err, context.Cause(ctx)) // without users nothing else can be measured
+		}
+		if err != nil {
+			r.say("not measured: %v", err)
+			r.suite.Failed, failed = append(r.suite.Failed, err.Error()), append(failed, err)
 		}
 	}
-	return r.suite, nil
+	return r.suite, errors.Join(failed...)
 }
 
 // A runner is a suite being measured.
@@ -237,7 +246,7 @@ func (f *filled) on(s *Server, creds Credentials) *target {
 }
 
 // warmth is how many requests warm fills a server's caches with at most.
-const warmth = 50_000
+const warmth = 100_000
 
 // warm asks for every user once, or for as many as warmth: a server that has just started reads what it has not seen yet from its file.
 func (r *runner) warm(ctx context.Context, t *target, name string) error {
@@ -270,7 +279,7 @@ func (r *runner) rows(ctx context.Context) error {
 				return err
 			}
 		}
-		if r.suite.Rows, err = r.table(ctx, about, f, r.Connections, r.Duration); err != nil {
+		if r.suite.Rows, err = r.table(ctx, about, f, r.Operations, r.Connections, r.Duration); err != nil {
 			return err
 		}
 		for _, row := range r.suite.Rows {
@@ -296,15 +305,15 @@ func (r *runner) rows(ctx context.Context) error {
 	})
 }
 
-func (r *runner) table(ctx context.Context, t *target, f filled, connections []int, duration time.Duration) (rows []Row, err error) {
+func (r *runner) table(ctx context.Context, t *target, f filled, names []string, connections []int, duration time.Duration) (rows []Row, err error) {
 	o := Options{Address: t.address, PID: t.pid, Ceiling: r.ceiling, Pool: f.pool, Users: f.users, Duration: duration, Rounds: r.Rounds,
 		WarmUp: r.WarmUp, Folder: f.place.Folder}
-	for _, name := range r.Operations {
+	for _, name := range names {
 		for _, n := range connections {
 			r.say("%s with %d connections", name, n)
 			row, err := measure(ctx, &o, t, name, n)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return rows, fmt.Errorf("%s: %w", name, err)
 			}
 			r.say("  %.0f a second, %.2f of the bare handler, p99 %v", row.Rate, row.Ratio, row.P99.Round(time.Microsecond))
 			rows = append(rows, row)
@@ -313,12 +322,13 @@ func (r *runner) table(ctx context.Context, t *target, f filled, connections []i
 	return rows, nil
 }
 
-// signed measures the same with signatures that are verified.
+// signed measures those operations again that carry signatures, which are verified.
 func (r *runner) signed(ctx context.Context) error {
 	f := r.places[r.Users]
+	names := slices.DeleteFunc(slices.Clone(r.Operations), func(name string) bool { return operations[name].client || operations[name].token })
 	return r.with(ctx, f, func(s *Server) (err error) {
 		r.say("with signatures")
-		r.suite.Signed, err = r.table(ctx, f.on(s, s.Credentials()), f, []int{r.most()}, r.Duration/2)
+		r.suite.Signed, err = r.table(ctx, f.on(s, s.Credentials()), f, names, []int{r.most()}, r.Duration/2)
 		return err
 	}, "--allow-remote")
 }

@@ -60,6 +60,9 @@ func (s *Suite) head(b *strings.Builder) {
 	fmt.Fprintf(b, "| system | %s |\n| Go | %s |\n| fsync of 4 KiB | %s ms, median |\n\n", m.System, m.Go, fmt.Sprintf("%.3f", float64(m.Fsync)/1e6))
 	b.WriteString("Rates hold for this machine only. What can be compared elsewhere are the ratios, because both sides were measured in turns in the same run, and " +
 		"from version to version the server's processor time.\n\n")
+	for _, failed := range s.Failed {
+		fmt.Fprintf(b, "**Not measured:** `%s`\n\n", failed)
+	}
 }
 
 // A goal is a bar and what was reached.
