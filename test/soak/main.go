@@ -3,8 +3,8 @@
 // Command soak runs a server under half of the load it can bear for a long time, and fails if its memory, its goroutines or its open
 // files grow, or if any request fails. `make soak` runs it, on a machine that does nothing else.
 //
-// It first measures how much the server can bear. Then it looks at the server every few seconds, in the middle of a stretch of load,
-// when all connections are open. What happened in the first tenth of the time does not count: caches fill, and the Go runtime learns how
+// It first measures how much the server can bear. Then it looks at the server every few seconds, between two stretches of load,
+// when its connections are closed and nothing is on its way: what is left then was left behind. What happened in the first tenth of the time does not count: caches fill, and the Go runtime learns how
 // much memory it needs.
 package main
 
@@ -104,22 +104,17 @@ func run(ctx context.Context, o options, out io.Writer) (samples []sample, err e
 	return samples, nil
 }
 
-// stretch sends load for a while and looks at the server in the middle of it.
+// rest is how long the server has, after a stretch, to see that connections are closed and to finish what it does behind answers.
+const rest = time.Second
+
+// stretch sends load for a while and looks at the server afterwards.
 func stretch(ctx context.Context, load *bench.Steady, server *bench.Server, rate float64, duration time.Duration) (sample, error) {
-	type seen struct {
-		s   sample
-		err error
-	}
-	looked := make(chan seen, 1)
-	time.AfterFunc(duration/2, func() {
-		s, err := look(ctx, server)
-		looked <- seen{s, err}
-	})
 	window, err := load.Run(ctx, duration, rate)
-	got := <-looked
-	if err := errors.Join(err, got.err); err != nil {
+	if err != nil {
 		return sample{}, err
 	}
-	got.s.window = *window
-	return got.s, nil
+	time.Sleep(rest)
+	s, err := look(ctx, server)
+	s.window = *window
+	return s, err
 }
