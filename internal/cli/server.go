@@ -80,10 +80,10 @@ func (c *serveCommand) Run(ctx context.Context, i *invocation, s Streams) error 
 // megabytes more. GOGC in the environment overrides it.
 const collectAt = 300
 
-// waiting is how many goroutines wait for the disk most of the time: the writer of the SQLite file and who copies its log. Each holds a
-// processor of Go's scheduler meanwhile, which takes it away only after some time, so there are as many more of those than cores. With
-// one core that is the difference between 2,000 and 10,000 updates a second. GOMAXPROCS in the environment overrides it.
-const waiting = 2
+// waiting is how many goroutines wait for the disk most of the time: the writer of the SQLite file. It holds a processor of Go's scheduler
+// meanwhile, which is taken away only after some time, so there is one more of those than cores. With one core that is the difference
+// between 2,000 and 10,000 updates a second. GOMAXPROCS in the environment overrides it.
+const waiting = 1
 
 // serve runs a server until a signal ends it or its database fails.
 func serve(ctx context.Context, o app.Options, s Streams, greet func(*app.App) error) (err error) {
