@@ -174,7 +174,7 @@ func (s *SignIns) rotate(ctx context.Context, c *dispatch.Call, t tokens.Refresh
 			f.Generation, f.Rotated = f.Generation+1, c.Now
 			facts.Family = &f
 			return tx.Journal().Add(c.Entry(c.Pool.ID, f.Sub))
-		case t.Generation == f.Generation-1 && c.Now.Before(f.Rotated.Add(grace(c))):
+		case t.Generation == f.Generation-1 && c.Now.Sub(f.Rotated).Abs() < grace(c): // of two at once the earlier may come second
 			return nil
 		}
 		refusal = reused(c)

@@ -706,6 +706,29 @@ func TestRotation(t *testing.T) {
 			want.Equal(w, refresh(w, a.AuthenticationResult.RefreshToken).text, reuse)
 		})
 	})
+	// Of two requests at once the earlier by the clock may be the later to be carried out.
+	t.Run("by a request that is older than the rotation", func(t *testing.T) {
+		t.Parallel()
+		onBoth(t, nil, func(w *world) {
+			for _, grace := range []int{0, 60} {
+				w.client(rotating(grace))
+				w.withPassword(fmt.Sprint("jane", grace), nil)
+				for _, early := range []time.Duration{time.Millisecond, 60*time.Second - time.Millisecond, 60 * time.Second} {
+					token := w.byPassword(fmt.Sprint("jane", grace), rightPassword).AuthenticationResult.RefreshToken
+					w.clock.Advance(early)
+					w.gotTokens(refresh(w, token))
+					w.clock.Advance(-early)
+					got := refresh(w, token)
+					w.clock.Advance(early)
+					if early < time.Duration(grace)*time.Second {
+						w.gotTokens(got)
+					} else {
+						want.Equal(w, got.text, reuse)
+					}
+				}
+			}
+		})
+	})
 	t.Run("expires with the first", func(t *testing.T) {
 		t.Parallel()
 		onBoth(t, nil, func(w *world) {
