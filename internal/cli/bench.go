@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -103,6 +104,11 @@ func (c *benchCommand) check() error {
 	}
 	if c.Report != "" && c.Overload {
 		return errors.New("--report measures overload too: leave out --overload")
+	}
+	if c.Report != "" { // not after a quarter of an hour
+		if _, err := os.Stat(filepath.Dir(c.Report)); err != nil {
+			return fmt.Errorf("the folder of --report: %w", err)
+		}
 	}
 	if c.Postgres != "" && c.Duration < time.Duration(c.Rounds)*time.Second {
 		return errors.New("pgbench measures whole seconds: give --duration a second for each of the --rounds")

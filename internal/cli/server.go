@@ -102,7 +102,9 @@ func serve(ctx context.Context, o app.Options, s Streams, greet func(*app.App) e
 		}
 	}()
 	if os.Getenv("GOMAXPROCS") == "" { // not before New: what computes takes turns by the number of cores
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + waiting)
+		cores := runtime.GOMAXPROCS(0)
+		runtime.GOMAXPROCS(cores + waiting)
+		defer runtime.GOMAXPROCS(cores)
 	}
 	// From the first signal on, the next one has the system's meaning: it ends the process at once.
 	context.AfterFunc(ctx, stop)

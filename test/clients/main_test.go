@@ -73,6 +73,7 @@ type server struct {
 	SecretAccessKey string `json:"secret_access_key"`
 	Bearer          string
 	Inbox           string
+	Metrics         string
 
 	stdout, stderr buffer
 	cmd            *exec.Cmd

@@ -4,8 +4,8 @@
 // files grow, or if any request fails. `make soak` runs it, on a machine that does nothing else.
 //
 // It first measures how much the server can bear. Then it looks at the server every few seconds, between two stretches of load,
-// when its connections are closed and nothing is on its way: what is left then was left behind. What happened in the first tenth of the time does not count: caches fill, and the Go runtime learns how
-// much memory it needs.
+// when its connections are closed and nothing is on its way: what is left then was left behind. What happened in the first tenth of the
+// time does not count: caches fill, and the Go runtime learns how much memory it needs.
 package main
 
 import (

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -105,6 +106,36 @@ func TestReport(t *testing.T) {
 		want.NoError(t, err)
 		wellFormed(t, path, string(svg))
 	}
+}
+
+// A part that cannot be measured is told, and takes nothing else along.
+func TestSuiteGoesOn(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("it broke")
+	ctx, cancel := context.WithCancel(t.Context())
+	var taken string
+	step := func(name string, err error) func(context.Context) error {
+		return func(context.Context) error {
+			taken += name
+			return err
+		}
+	}
+	r := &runner{progress: io.Discard, suite: &Suite{}, places: map[int]filled{}}
+	fill := func(context.Context) error { r.places[1] = filled{}; return nil }
+	suite, err := r.all(ctx, []func(context.Context) error{step("a", nil), fill, step("b", broken), step("c", nil)})
+	want.Error(t, err, broken)
+	want.Equal(t, taken, "abc")
+	want.Equal(t, suite.Failed, []string{"it broke"})
+
+	stopped := func(context.Context) error { cancel(); return nil }
+	suite, err = r.all(ctx, []func(context.Context) error{stopped, step("d", nil)})
+	want.Error(t, err, context.Canceled)
+	want.True(t, suite == nil && taken == "abc", "who is asked to stop measures nothing more")
+
+	r.places = map[int]filled{}
+	suite, err = r.all(t.Context(), []func(context.Context) error{step("e", broken), step("f", nil)})
+	want.Error(t, err, broken)
+	want.True(t, suite == nil && taken == "abce", "without users nothing can be measured")
 }
 
 func TestPrintResistance(t *testing.T) {

@@ -112,11 +112,17 @@ func RunSuite(ctx context.Context, o SuiteOptions, progress io.Writer) (s *Suite
 	if o.Resistance {
 		steps = []func(context.Context) error{r.fill, r.crowds, r.hostiles, r.overload}
 	}
+	return r.all(ctx, steps)
+}
+
+// all takes the steps of a suite. One that fails takes only its own part along, unless there are no users yet: without them nothing can
+// be measured.
+func (r *runner) all(ctx context.Context, steps []func(context.Context) error) (*Suite, error) {
 	var failed []error
 	for _, step := range steps {
 		err := step(ctx)
 		if ctx.Err() != nil || err != nil && len(r.places) == 0 {
-			return nil, cmp.Or(err, context.Cause(ctx)) // without users nothing else can be measured
+			return nil, cmp.Or(err, context.Cause(ctx))
 		}
 		if err != nil {
 			r.say("not measured: %v", err)

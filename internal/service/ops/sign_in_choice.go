@@ -188,7 +188,7 @@ type sending func(tx store.Tx, u *user.Record) (refused, err error)
 func (s *SignIns) offerFirst(ctx context.Context, v *visit, o *offered, send sending) error {
 	c := v.c
 	var refusal error
-	err := s.Store.Update(ctx, v.c.Scope(""), func(tx store.Tx) error {
+	err := s.Store.Update(ctx, c.Scope(""), func(tx store.Tx) error {
 		refusal, o.messages = nil, nil
 		u, err := s.again(tx, v)
 		if err != nil {
