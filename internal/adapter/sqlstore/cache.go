@@ -9,11 +9,12 @@ import (
 
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/contact"
 )
 
-// cache holds copies of rows of an SQLite file: users, the names that lead to them, sign-ins, and answers to searches
-// that find few users. Only this process writes the file, and all writes pass through its one writer, so a copy is
+// cache holds copies of rows of an SQLite file: users, the names that lead to them, what a sign-in asks about them,
+// sign-ins, and answers to searches that find few users. Only this process writes the file, and all writes pass through its one writer, so a copy is
 // never older than the last commit:
 //
 //   - The writer's count of commits is odd while it commits. What a commit changes is changed here in that time, and
@@ -106,6 +107,15 @@ func keptFamily(poolID, sub, id string) string {
 	return "family\x00" + poolID + "\x00" + sub + "\x00" + id
 }
 
+func keptPassword(poolID, sub string) string { return "password\x00" + poolID + "\x00" + sub }
+
+func keptTally(poolID, subject string, b verify.Budget) string {
+	return "tally\x00" + poolID + "\x00" + subject + "\x00" + string(b)
+}
+
+// keptUngrouped is there for a user who is in no group.
+func keptUngrouped(poolID, sub string) string { return "ungrouped\x00" + poolID + "\x00" + sub }
+
 func keptSearch(poolID, column, value string) string {
 	return "search\x00" + poolID + "\x00" + column + "\x00" + value
 }
@@ -146,6 +156,15 @@ func (t *transaction) recall(key string) (value string, ok bool, err error) {
 		return "", false, nil
 	}
 	return value, true, nil
+}
+
+// recallRow is recall for a copy that is a whole answer.
+func (t *transaction) recallRow(key string) (value string, ok bool, err error) {
+	value, ok, err = t.recall(key)
+	if err == nil && ok {
+		err = t.answered()
+	}
+	return value, ok && err == nil, err
 }
 
 // answered counts an answer from the cache as the query that it saves, so that tests can let it fail. It is one for a

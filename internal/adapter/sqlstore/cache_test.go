@@ -1,19 +1,23 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	diff "github.com/google/go-cmp/cmp"
 
+	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/token"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
+	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/filter"
 	"github.com/poolhouse/poolhouse/internal/port/store"
 	"github.com/poolhouse/poolhouse/internal/testing/want"
@@ -27,11 +31,20 @@ func TestCacheAnswers(t *testing.T) {
 	p := populate(t, s, 5)
 	f := &token.Family{PoolID: p.ID, Sub: subOf(3), ID: "f", ClientID: "c", EventID: "e", Origin: "password", Scopes: []string{"a", "b"},
 		AuthTime: noon, Created: noon, Expires: noon.Add(time.Hour)}
-	want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error { return tx.Families().Create(f) }))
+	secured := &credential.Password{PoolID: p.ID, Sub: subOf(3), Set: noon, Temporary: true,
+		Kept:   credential.Kept{Salt: []byte("salt"), Verifier: []byte("verifier")},
+		Former: []credential.Kept{{Salt: []byte("former"), Hash: "argon2id"}}}
+	wrong := verify.Tally{Since: noon, Spent: 2, Failures: 3, Until: noon.Add(time.Second)}
+	want.NoError(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
+		return cmp.Or(tx.Families().Create(f), tx.Passwords().Put(secured), tx.Tallies().Put(p.ID, subOf(3), verify.SignIn, wrong))
+	}))
 	type answers struct {
 		bySub, byLogin *user.Record
 		list           []*user.Record
 		family         *token.Family
+		password       *credential.Password
+		wrong, never   verify.Tally
+		groups         []*user.Group
 	}
 	ask := func() (a answers) {
 		want.NoError(t, s.View(t.Context(), func(v store.View) (err error) {
@@ -44,27 +57,49 @@ func TestCacheAnswers(t *testing.T) {
 			if a.byLogin, err = v.Users().ByLogin(p, "u3"); err != nil {
 				return err
 			}
+			if a.password, err = v.Passwords().Get(p.ID, subOf(3)); err != nil {
+				return err
+			}
+			if a.wrong, err = v.Tallies().Get(p.ID, subOf(3), verify.SignIn); err != nil {
+				return err
+			}
+			if a.never, err = v.Tallies().Get(p.ID, subOf(3), verify.FirstFactor); err != nil {
+				return err
+			}
+			if a.groups, err = v.Groups().Of(p.ID, subOf(3)); err != nil {
+				return err
+			}
 			a.list, _, err = v.Users().List(p, store.Query{Filter: filter.Filter{Attribute: "username", Op: filter.Equal, Value: "u3"}, Limit: 10})
 			return err
 		}))
 		return a
 	}
-	for _, key := range []string{keptUser(p.ID, subOf(3)), keptLogin(p.ID, user.Names, "u3"), keptFamily(p.ID, subOf(3), "f"), keptSearch(p.ID, "username", "u3")} {
+	// Of what was just written, and is asked for soon, there is a copy at once.
+	written := []string{keptFamily(p.ID, subOf(3), "f"), keptPassword(p.ID, subOf(3))}
+	read := []string{keptUser(p.ID, subOf(3)), keptLogin(p.ID, user.Names, "u3"), keptSearch(p.ID, "username", "u3"),
+		keptTally(p.ID, subOf(3), verify.SignIn), keptTally(p.ID, subOf(3), verify.FirstFactor), keptUngrouped(p.ID, subOf(3))}
+	for _, key := range read {
 		_, _, ok := s.cache.get(key)
 		want.True(t, !ok, "there is no copy yet: %q", key)
 	}
 	first := ask()
 	// The first view began a transaction for its second query; each question alone leaves a copy as well.
-	for _, key := range []string{keptUser(p.ID, subOf(3)), keptLogin(p.ID, user.Names, "u3"), keptFamily(p.ID, subOf(3), "f"), keptSearch(p.ID, "username", "u3")} {
+	for _, key := range append(written, read...) {
 		_, _, ok := s.cache.get(key)
 		want.True(t, ok, "there is a copy: %q", key)
 	}
 	second := ask()
-	if d := cmp.Diff(first, second, cmp.AllowUnexported(answers{})); d != "" {
+	if d := diff.Diff(first, second, diff.AllowUnexported(answers{})); d != "" {
 		t.Fatal(d)
 	}
 	want.Equal(t, len(first.list), 1)
 	want.Equal(t, first.family, f)
+	want.Equal(t, first.password, secured)
+	want.Equal(t, first.wrong, wrong)
+	want.Equal(t, first.never, verify.Tally{})
+	want.Equal(t, first.groups, nil)
+	sealed, _, _ := s.cache.get(keptPassword(p.ID, subOf(3)))
+	want.True(t, !strings.Contains(sealed, "verifier"), "the copy of a password is sealed as its row is")
 	// That nobody has a name is kept too, so that guesses at names take the same time.
 	for range 2 {
 		want.Error(t, s.View(t.Context(), func(v store.View) error {
@@ -210,6 +245,92 @@ func TestCacheFamilies(t *testing.T) {
 	}
 }
 
+// TestCacheSignIns changes what a sign-in asks about a user, in each way there is, behind copies of it.
+func TestCacheSignIns(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{})
+	p := populate(t, s, 2)
+	sub := subOf(0)
+	see := func() (seen string) {
+		want.NoError(t, s.View(t.Context(), func(v store.View) error {
+			seen = "none"
+			kept, err := v.Passwords().Get(p.ID, sub)
+			if err == nil {
+				seen = string(kept.Salt)
+			} else if !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			tally, err := v.Tallies().Get(p.ID, sub, verify.SignIn)
+			if err != nil {
+				return err
+			}
+			groups, err := v.Groups().Of(p.ID, sub)
+			seen = fmt.Sprint(seen, " ", tally.Failures, " ", len(groups))
+			return err
+		}))
+		return seen
+	}
+	put := func(salt string) func(store.Tx) error {
+		return func(tx store.Tx) error {
+			return tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Set: noon, Kept: credential.Kept{Salt: []byte(salt)}})
+		}
+	}
+	miss := func(tx store.Tx) error {
+		return tx.Tallies().Put(p.ID, sub, verify.SignIn, verify.Tally{Since: noon}.Miss(noon))
+	}
+	for _, c := range []struct {
+		change func(store.Tx) error
+		want   string
+	}{
+		{nil, "none 0 0"},
+		{put("first"), "first 0 0"},
+		{put("second"), "second 0 0"},
+		{miss, "second 1 0"},
+		{func(tx store.Tx) error { return tx.Tallies().Clear(p.ID, sub) }, "second 0 0"},
+		{miss, "second 1 0"},
+		{func(tx store.Tx) error {
+			if err := tx.Groups().Create(&user.Group{PoolID: p.ID, Name: "g", Created: noon, Modified: noon}); err != nil {
+				return err
+			}
+			_, err := tx.Groups().Join(p.ID, "g", sub, noon)
+			return err
+		}, "second 1 1"},
+		{func(tx store.Tx) error {
+			_, err := tx.Groups().Leave(p.ID, "g", sub)
+			return err
+		}, "second 1 0"},
+		{func(tx store.Tx) error {
+			_, err := tx.Groups().Join(p.ID, "g", sub, noon)
+			return err
+		}, "second 1 1"},
+		{func(tx store.Tx) error { return tx.Groups().Delete(p.ID, "g") }, "second 1 0"},
+		{func(tx store.Tx) error {
+			u, err := tx.Users().BySub(p.ID, sub)
+			if err != nil {
+				return err
+			}
+			return tx.Users().Delete(p, u)
+		}, "none 0 0"},
+		{miss, "none 1 0"}, // as guesses at a name that nobody has are counted
+		{func(tx store.Tx) error {
+			_, err := tx.Tallies().Purge(noon.Add(time.Second), 10)
+			return err
+		}, "none 0 0"},
+	} {
+		if c.change != nil {
+			want.NoError(t, s.Update(t.Context(), store.Scope{}, c.change))
+		}
+		for range 2 {
+			want.Equal(t, see(), c.want)
+		}
+		// One that is refused changes nothing of the copies.
+		want.Error(t, s.Update(t.Context(), store.Scope{}, func(tx store.Tx) error {
+			return cmp.Or(put("refused")(tx), miss(tx), errInjected)
+		}), errInjected)
+		want.Equal(t, see(), c.want)
+	}
+}
+
 // TestCacheUnderLoad lets readers watch users that others change. Nobody sees an older state after a newer one, and after an
 // update has returned everybody sees it.
 func TestCacheUnderLoad(t *testing.T) {
@@ -300,6 +421,12 @@ func FuzzUserRow(f *testing.F) {
 				want.Error(t, err, errKept)
 			}
 			if _, err := parseFamily("p", "s", text); err != nil {
+				want.Error(t, err, errKept)
+			}
+			if _, err := parsePasswordRow(text); err != nil {
+				want.Error(t, err, errKept)
+			}
+			if _, err := parseTally(text); err != nil {
 				want.Error(t, err, errKept)
 			}
 		}

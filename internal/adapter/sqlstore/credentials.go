@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"crypto/hmac"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 
 	"github.com/poolhouse/poolhouse/internal/domain/credential"
@@ -22,21 +23,71 @@ type sealedPassword struct {
 func passwordPlace(poolID, sub string) []string { return []string{"passwords", poolID, sub, "sealed"} }
 
 func (s passwords) Get(poolID, sub string) (*credential.Password, error) {
-	p := &credential.Password{PoolID: poolID, Sub: sub}
-	var set, temporary int64
-	var sealed []byte
-	err := s.t.row(`SELECT set_at, is_temporary, sealed FROM passwords WHERE pool_id = $1 AND sub = $2`, func(r *sql.Rows) error {
-		return r.Scan(&set, &temporary, &sealed)
-	}, poolID, sub)
+	row, err := s.read(poolID, sub)
 	if err != nil {
 		return nil, err
 	}
 	var x sealedPassword
-	if err := s.t.unseal(poolID, sealed, &x, passwordPlace(poolID, sub)...); err != nil {
+	if err := s.t.unseal(poolID, row.sealed, &x, passwordPlace(poolID, sub)...); err != nil {
 		return nil, err
 	}
-	p.Set, p.Temporary, p.Kept, p.Former = instant(set), temporary != 0, x.Kept, x.Former
-	return p, nil
+	return &credential.Password{PoolID: poolID, Sub: sub, Set: instant(row.set), Temporary: row.temporary != 0, Kept: x.Kept, Former: x.Former}, nil
+}
+
+// passwordRow is what is kept of a password, sealed.
+type passwordRow struct {
+	set, temporary int64
+	sealed         []byte
+}
+
+// noPassword is the copy for a user who has none, or for nobody. It is kept so that both are answered alike.
+const noPassword = ""
+
+// append writes the row for the cache.
+func (w *passwordRow) append() []byte {
+	return appendTexts(binary.AppendVarint(binary.AppendVarint(nil, w.set), w.temporary), string(w.sealed))
+}
+
+// parsePasswordRow reads what append wrote.
+func parsePasswordRow(s string) (*passwordRow, error) {
+	var w passwordRow
+	var sealed string
+	set, s, ok1 := cutNumber(s)
+	temporary, s, ok2 := cutNumber(s)
+	s, ok3 := cutTexts(s, &sealed)
+	if !ok1 || !ok2 || !ok3 || s != "" {
+		return nil, errKept
+	}
+	w.set, w.temporary, w.sealed = set, temporary, []byte(sealed)
+	return &w, nil
+}
+
+func (s passwords) read(poolID, sub string) (*passwordRow, error) {
+	key := keptPassword(poolID, sub)
+	kept, ok, err := s.t.recallRow(key)
+	switch {
+	case err != nil:
+		return nil, err
+	case ok && kept == noPassword:
+		return nil, store.ErrNotFound
+	case ok:
+		row, err := parsePasswordRow(kept)
+		if err != nil {
+			return nil, s.t.fail(err)
+		}
+		return row, nil
+	}
+	row := new(passwordRow)
+	err = s.t.row(`SELECT set_at, is_temporary, sealed FROM passwords WHERE pool_id = $1 AND sub = $2`, func(r *sql.Rows) error {
+		return r.Scan(&row.set, &row.temporary, &row.sealed)
+	}, poolID, sub)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		s.t.keep(key, []byte(noPassword))
+	case err == nil && s.t.s.cache != nil:
+		s.t.keep(key, row.append())
+	}
+	return row, err
 }
 
 func (s passwords) Put(p *credential.Password) error {
@@ -47,6 +98,9 @@ func (s passwords) Put(p *credential.Password) error {
 	_, err = s.t.exec(`INSERT INTO passwords (pool_id, sub, set_at, is_temporary, sealed) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (pool_id, sub) DO UPDATE SET set_at = excluded.set_at, is_temporary = excluded.is_temporary, sealed = excluded.sealed`,
 		p.PoolID, p.Sub, millis(p.Set), flag(p.Temporary), sealed)
+	if err == nil && s.t.s.cache != nil {
+		s.t.touch(keptPassword(p.PoolID, p.Sub), (&passwordRow{millis(p.Set), flag(p.Temporary), sealed}).append())
+	}
 	return err
 }
 

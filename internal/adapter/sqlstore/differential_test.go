@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/poolhouse/poolhouse/internal/domain/credential"
 	"github.com/poolhouse/poolhouse/internal/domain/pool"
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
@@ -58,7 +60,7 @@ func drawStep(t *rapid.T) step {
 		}
 		return nil, fn(u)
 	}
-	switch rapid.IntRange(0, 13).Draw(t, "step") {
+	switch rapid.IntRange(0, 15).Draw(t, "step") {
 	case 0:
 		username, attributes := name("username"), attributes()
 		return step{fmt.Sprint("create ", n, username, attributes), func(tx store.Tx, p *pool.Pool) (any, error) {
@@ -181,6 +183,28 @@ func drawStep(t *rapid.T) step {
 			}
 			spent, _ := had.Spend(b, noon)
 			return had, tx.Tallies().Put(p.ID, sub, b, spent.Fail())
+		}}
+	case 13:
+		b := rapid.SampledFrom(verify.Budgets[:]).Draw(t, "budget")
+		purge := rapid.IntRange(0, 3).Draw(t, "purge") == 0
+		return step{fmt.Sprint("spent ", b, purge, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			if purge {
+				return tx.Tallies().Purge(noon.Add(time.Second), 2)
+			}
+			return tx.Tallies().Get(p.ID, sub, b)
+		}}
+	case 14:
+		salt, put := name("salt"), rapid.Bool().Draw(t, "put")
+		return step{fmt.Sprint("password ", salt, put, n), func(tx store.Tx, p *pool.Pool) (any, error) {
+			if put {
+				return nil, tx.Passwords().Put(&credential.Password{PoolID: p.ID, Sub: sub, Set: noon, Temporary: n > 2,
+					Kept: credential.Kept{Salt: []byte(salt), Verifier: []byte("verifier")}})
+			}
+			kept, err := tx.Passwords().Get(p.ID, sub)
+			if err != nil {
+				return nil, err
+			}
+			return *kept, nil
 		}}
 	default:
 		code := name("code")

@@ -45,10 +45,7 @@ func (s families) one(query, poolID, sub, key string) (*token.Family, error) {
 // Get asks the cache first: every call with an access token asks for its family.
 func (s families) Get(poolID, sub, id string) (*token.Family, error) {
 	key := keptFamily(poolID, sub, id)
-	kept, ok, err := s.t.recall(key)
-	if err == nil && ok {
-		err = s.t.answered()
-	}
+	kept, ok, err := s.t.recallRow(key)
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +90,11 @@ func (s families) Create(f *token.Family) error {
 		revoked_at, generation, rotated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`,
 		f.PoolID, f.Sub, f.ID, f.ClientID, f.EventID, string(f.Origin), strings.Join(f.Scopes, " "), f.DeviceKey, millis(f.AuthTime), millis(f.Created),
 		millis(f.Expires), optional(f.Revoked), f.Generation, optional(f.Rotated))
-	s.t.touch(keptFamily(f.PoolID, f.Sub, f.ID), nil)
 	if err == nil && n == 0 {
 		return s.t.fail(fmt.Errorf("family %s: %w", f.ID, store.ErrConflict))
+	}
+	if err == nil && s.t.s.cache != nil {
+		s.t.touch(keptFamily(f.PoolID, f.Sub, f.ID), appendFamily(f))
 	}
 	return err
 }

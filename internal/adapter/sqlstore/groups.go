@@ -58,7 +58,14 @@ func (s groups) Count(poolID string) (int, error) {
 }
 
 func (s groups) Of(poolID, sub string) ([]*user.Group, error) {
+	key := keptUngrouped(poolID, sub)
+	if _, ok, err := s.t.recallRow(key); ok || err != nil {
+		return nil, err
+	}
 	list, err := s.some(poolID, selectGroupsOf, sub)
+	if err == nil && len(list) == 0 {
+		s.t.keep(key, nil)
+	}
 	slices.SortFunc(list, user.ComparePrecedence)
 	return list, err
 }
@@ -112,6 +119,7 @@ func (s groups) Join(poolID, name, sub string, at time.Time) (bool, error) {
 	}
 	n, err := s.t.exec(`INSERT INTO memberships (pool_id, group_name, sub, joined_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 		poolID, name, sub, millis(at))
+	s.t.touch(keptUngrouped(poolID, sub), nil)
 	return n == 1, err
 }
 

@@ -68,10 +68,7 @@ func (s users) keep(poolID string, row *userRow) {
 
 // recall returns the row of which the cache has a copy; nil without one.
 func (s users) recall(poolID, sub string) (*userRow, error) {
-	value, ok, err := s.t.recall(keptUser(poolID, sub))
-	if err == nil && ok {
-		err = s.t.answered()
-	}
+	value, ok, err := s.t.recallRow(keptUser(poolID, sub))
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -547,6 +544,11 @@ func (s users) Delete(p *pool.Pool, u *user.Record) error {
 	}
 	s.t.touch(keptUser(p.ID, u.Sub), nil)
 	s.t.touchSearches(u)
+	s.t.touch(keptPassword(p.ID, u.Sub), nil)
+	s.t.touch(keptUngrouped(p.ID, u.Sub), nil)
+	if err := tallies(s).touch(p.ID, u.Sub); err != nil {
+		return err
+	}
 	if err := families(s).touch(p.ID, u.Sub); err != nil {
 		return err
 	}
