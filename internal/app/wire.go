@@ -29,9 +29,11 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/argon2id"
 	"github.com/poolhouse/poolhouse/internal/kit/chance"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
+	"github.com/poolhouse/poolhouse/internal/kit/jose"
 	"github.com/poolhouse/poolhouse/internal/kit/page"
 	"github.com/poolhouse/poolhouse/internal/kit/seal"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
+	"github.com/poolhouse/poolhouse/internal/kit/srp"
 	"github.com/poolhouse/poolhouse/internal/kit/webhook"
 	"github.com/poolhouse/poolhouse/internal/port/message"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -141,7 +143,8 @@ func (a *App) wire(ctx context.Context) error {
 	a.chance.FixCodes(a.o.FixedCode)
 	var err error
 	// Nonces are never drawn from a seed: two contents under one nonce would open each other.
-	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine, Fault: a.o.fault}); err != nil {
+	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine,
+		Crowded: crowded, Fault: a.o.fault}); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.store.Close)
@@ -479,3 +482,6 @@ func keep[T any](s store.Settings, name string, value T) (T, error) {
 	}
 	return kept, nil
 }
+
+// crowded reports whether sign-ins wait for the processors: eight or more for each, of which the last waits for some 8 ms.
+func crowded() bool { return jose.Waiting()+srp.Waiting() >= 8*runtime.NumCPU() }

@@ -61,6 +61,9 @@ type Options struct {
 	// Cache is how many bytes of memory copies of rows of an SQLite file take at most; 0 means 256 MiB, and less than 32 MiB
 	// is rounded up to it. Negative: none are kept.
 	Cache int
+	// Crowded reports whether requests wait for the processors, for far longer than a commit takes. Then an update of an SQLite
+	// file waits some milliseconds for others, with which it shares its commit. Nil: they never do.
+	Crowded func() bool
 	// Readers is how many connections read from SQLite at most; 0 means one for each core, but two at least.
 	Readers int
 
@@ -250,6 +253,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Cache == 0 {
 		o.Cache = 256 << 20
+	}
+	if o.Crowded == nil {
+		o.Crowded = func() bool { return false }
 	}
 	if o.Connections <= 0 {
 		o.Connections = 16

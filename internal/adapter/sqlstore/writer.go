@@ -15,7 +15,8 @@ import (
 	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
-// writer runs the updates of an SQLite file, one after the other in one goroutine.
+// writer runs the updates of an SQLite file, one after the other: in a goroutine of its own, or, when nobody else writes, in that of
+// the caller.
 //
 // It takes what is waiting into one SQL transaction and acknowledges all of it after the one commit, so that many
 // callers share one fsync. A function that fails is rolled back alone: to a savepoint, which is set ahead of its first
@@ -26,6 +27,7 @@ type writer struct {
 	ctx   context.Context // of statements that belong to no caller; it never ends
 	c     *session
 	queue chan *job
+	wake  chan struct{} // to the goroutine: the queue has changed
 
 	commits atomic.Uint64 // grows when a commit begins and when it ends: odd between
 
@@ -33,7 +35,8 @@ type writer struct {
 	closed  bool
 	stopped chan struct{}
 
-	// The rest belongs to the goroutine.
+	role sync.Mutex // whoever holds it is the writer
+	// The rest belongs to the writer.
 	group   []*job // the jobs of the open transaction
 	running *job
 	wrote   bool // somebody has written in the open transaction
@@ -78,7 +81,7 @@ func startWriter(ctx context.Context, s *Store) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{s: s, ctx: run, c: c, queue: make(chan *job, 2*s.o.MaxGroup), stopped: make(chan struct{}), touched: make(map[string][]byte)}
+	w := &writer{s: s, ctx: run, c: c, queue: make(chan *job, 2*s.o.MaxGroup), wake: make(chan struct{}, 1), stopped: make(chan struct{}), touched: make(map[string][]byte)}
 	if !s.o.ExternalCheckpoint {
 		if w.log, err = startCheckpointer(w); err != nil {
 			return nil, errors.Join(err, c.close())
@@ -94,10 +97,42 @@ func startWriter(ctx context.Context, s *Store) (*writer, error) {
 // update is Store.Update.
 func (w *writer) update(ctx context.Context, scope store.Scope, fn func(store.Tx) error) error {
 	j := &job{ctx: ctx, scope: scope, fn: fn, done: make(chan struct{})}
+	if w.alone(j) {
+		return j.wait()
+	}
 	if err := w.enqueue(j); err != nil {
 		return err
 	}
 	return j.wait()
+}
+
+// linger is how long the first update of a group waits for others in a crowd. A computation for each of many requests brings their
+// updates here one by one, and a commit for each of them would cost the processors a tenth of their time.
+const linger = 3 * time.Millisecond
+
+// alone runs a job in its caller's goroutine when nobody else writes. To wake the writer's and to be woken by it takes longer than
+// most updates do. It reports false when the job is to be put into the queue.
+func (w *writer) alone(j *job) bool {
+	if len(w.queue) > 0 || w.s.o.Crowded() || !w.role.TryLock() {
+		return false
+	}
+	defer w.role.Unlock()
+	w.mu.RLock()
+	closed := w.closed
+	w.mu.RUnlock()
+	if closed {
+		return false
+	}
+	ended := false
+	defer func() {
+		if !ended { // the function ended its own goroutine
+			w.rollback()
+			w.abandon(nil)
+		}
+	}()
+	w.run([]*job{j})
+	ended = true
+	return true
 }
 
 // placeWait is how long an update waits for a place in the queue. Past it the server is asked for more than it can do,
@@ -112,6 +147,7 @@ func (w *writer) enqueue(j *job) error {
 	}
 	select {
 	case w.queue <- j:
+		w.rouse()
 		return nil
 	default:
 	}
@@ -119,11 +155,20 @@ func (w *writer) enqueue(j *job) error {
 	defer wait.Stop()
 	select {
 	case w.queue <- j:
+		w.rouse()
 		return nil
 	case <-wait.C:
 		return fmt.Errorf("%w: %d updates wait for the writer", store.ErrBusy, cap(w.queue))
 	case <-j.ctx.Done():
 		return j.ctx.Err()
+	}
+}
+
+// rouse tells the writer's goroutine that the queue has changed.
+func (w *writer) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is told already
 	}
 }
 
@@ -133,7 +178,9 @@ func (w *writer) close() error {
 	w.closed = true
 	w.mu.Unlock()
 	close(w.queue)
+	w.rouse()
 	<-w.stopped
+	w.role.Lock() // never to be given back
 	var errs []error
 	if w.log != nil {
 		errs = append(errs, w.log.close())
@@ -153,17 +200,37 @@ func (w *writer) loop() {
 	if w.log != nil {
 		restart = w.log.restart
 	}
+	for !ended {
+		select {
+		case <-w.wake:
+			if w.s.o.Crowded() {
+				time.Sleep(linger)
+			}
+			w.role.Lock()
+			ended = w.drain(restart)
+			w.role.Unlock()
+		case <-restart:
+			w.role.Lock()
+			w.log.finish(w)
+			w.role.Unlock()
+		}
+	}
+	close(w.stopped)
+}
+
+// drain runs what is in the queue. It reports whether the queue was closed.
+func (w *writer) drain(restart <-chan struct{}) (closed bool) {
 	for {
 		select {
 		case j, ok := <-w.queue:
 			if !ok {
-				ended = true
-				close(w.stopped)
-				return
+				return true
 			}
 			w.run(w.collect(j))
 		case <-restart:
 			w.log.finish(w)
+		default:
+			return false
 		}
 	}
 }
@@ -175,6 +242,8 @@ func (w *writer) resume() {
 	w.running.goexit = true
 	close(w.running.done)
 	w.run(others)
+	w.role.Unlock()
+	w.rouse()
 	w.loop()
 }
 

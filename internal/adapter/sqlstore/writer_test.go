@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/poolhouse/poolhouse/internal/domain/user"
@@ -104,6 +106,32 @@ func TestGroup(t *testing.T) {
 	group(t, s, put(s, "a"), put(s, "b"), put(s, "c"))
 	want.Equal(t, s.Stats().Groups-before.Groups, uint64(2))
 	want.Equal(t, has(t, s, "a", "b", "c"), "abc")
+}
+
+// TestWhoWrites looks in whose goroutine updates run: in their caller's, unless somebody else writes or many requests are under way.
+func TestWhoWrites(t *testing.T) {
+	t.Parallel()
+	var crowded atomic.Bool
+	s := open(t, Options{Crowded: crowded.Load})
+	alone := func(ctx context.Context) bool {
+		var stack string
+		want.NoError(t, s.Update(ctx, store.Scope{}, func(tx store.Tx) error {
+			stack = string(debug.Stack())
+			return tx.Settings().Put("a", []byte(stack))
+		}))
+		want.True(t, strings.Contains(stack, "(*writer).alone") != strings.Contains(stack, "(*writer).loop"), "one of the two: %s", stack)
+		return strings.Contains(stack, "(*writer).alone")
+	}
+	want.True(t, alone(t.Context()), "nobody else is there")
+	group(t, s, func(ctx context.Context) error {
+		want.True(t, !alone(ctx), "it has waited")
+		return nil
+	})
+	for !alone(t.Context()) { // until the writer's goroutine has gone to rest
+		runtime.Gosched()
+	}
+	crowded.Store(true)
+	want.True(t, !alone(t.Context()), "it waits for others")
 }
 
 func TestWithdrawn(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 )
 
 var (
@@ -92,7 +93,23 @@ func (k *Key) Public() *Public { return &Public{id: k.id, key: &k.private.Public
 
 // turns has a place for each processor. A signature takes a millisecond, and hundreds of requests may need one at the same time: were all of
 // them ready to run, whoever needs a few microseconds would wait until each had its slice. So those that come too late wait here.
-var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
+var (
+	turns   = make(chan struct{}, runtime.GOMAXPROCS(0))
+	waiting atomic.Int64
+)
+
+func take() {
+	select {
+	case turns <- struct{}{}:
+	default:
+		waiting.Add(1)
+		turns <- struct{}{}
+		waiting.Add(-1)
+	}
+}
+
+// Waiting is how many signatures wait for a processor now.
+func Waiting() int { return int(waiting.Load()) }
 
 // Sign makes a token of a payload.
 func (k *Key) Sign(payload []byte) (string, error) {
@@ -100,7 +117,7 @@ func (k *Key) Sign(payload []byte) (string, error) {
 	token := make([]byte, 0, n+1+raw.EncodedLen(keyBits/8))
 	token = raw.AppendEncode(append(token, k.header...), payload)
 	digest := sha256.Sum256(token)
-	turns <- struct{}{}
+	take()
 	defer func() { <-turns }()
 	signature, err := rsa.SignPKCS1v15(nil, k.private, crypto.SHA256, digest[:])
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // The arithmetic below works on secret numbers, so neither its branches nor its memory accesses depend on their values; only
@@ -200,11 +201,27 @@ func (p *powers) pick(z *element, digit byte) {
 // turns has a place for each processor. A power takes part of a millisecond, and hundreds of sign-ins may need one at the same time: were
 // all of them ready to run, whoever needs a few microseconds, such as the refusal of one request too many, would wait until each had its
 // slice. So those that come too late wait here, in the order in which they came. How long says nothing about the numbers.
-var turns = make(chan struct{}, runtime.GOMAXPROCS(0))
+var (
+	turns   = make(chan struct{}, runtime.GOMAXPROCS(0))
+	waiting atomic.Int64
+)
+
+func take() {
+	select {
+	case turns <- struct{}{}:
+	default:
+		waiting.Add(1)
+		turns <- struct{}{}
+		waiting.Add(-1)
+	}
+}
+
+// Waiting is how many powers wait for a processor now.
+func Waiting() int { return int(waiting.Load()) }
 
 // pow returns x^e for big-endian e. Its time depends on len(e) alone.
 func (c *constants) pow(x *element, e []byte) element {
-	turns <- struct{}{}
+	take()
 	defer func() { <-turns }()
 	p := c.powers(x)
 	z := c.one
@@ -239,7 +256,7 @@ func (c *constants) powG(e []byte) element {
 	if len(e)*8/window > digits {
 		return c.pow(&c.g, e)
 	}
-	turns <- struct{}{}
+	take()
 	defer func() { <-turns }()
 	table := generatorPowers()
 	z := c.one
