@@ -144,7 +144,7 @@ func (a *App) wire(ctx context.Context) error {
 	var err error
 	// Nonces are never drawn from a seed: two contents under one nonce would open each other.
 	if a.store, err = openStore(ctx, &storage, sqlstore.Options{Random: chance.System(), Logger: a.log, Ephemeral: a.o.Ephemeral, Now: clock.Machine,
-		Crowded: crowded, Fault: a.o.fault}); err != nil {
+		Linger: linger, Fault: a.o.fault}); err != nil {
 		return err
 	}
 	a.closers = append(a.closers, a.store.Close)
@@ -483,5 +483,13 @@ func keep[T any](s store.Settings, name string, value T) (T, error) {
 	return kept, nil
 }
 
-// crowded reports whether sign-ins wait for the processors: eight or more for each, of which the last waits for some 8 ms.
-func crowded() bool { return jose.Waiting()+srp.Waiting() >= 8*runtime.NumCPU() }
+// linger is how long an update may wait for others: a quarter of a millisecond for each that waits for a processor, to sign a token or to
+// prove a password, which takes half a millisecond and more. Where few wait, nobody lingers.
+func linger() time.Duration {
+	const few, most = 8, 10 * time.Millisecond
+	waiting := (jose.Waiting() + srp.Waiting()) / runtime.NumCPU()
+	if waiting < few {
+		return 0
+	}
+	return min(time.Duration(waiting)*time.Millisecond/4, most)
+}

@@ -61,9 +61,10 @@ type Options struct {
 	// Cache is how many bytes of memory copies of rows of an SQLite file take at most; 0 means 256 MiB, and less than 32 MiB
 	// is rounded up to it. Negative: none are kept.
 	Cache int
-	// Crowded reports whether requests wait for the processors, for far longer than a commit takes. Then an update of an SQLite
-	// file waits some milliseconds for others, with which it shares its commit. Nil: they never do.
-	Crowded func() bool
+	// Linger is how long an update of an SQLite file waits for others now, to share its commit with them. It is for times when
+	// requests wait for a computation, one behind the other: they would get here one by one, and a commit for each would cost
+	// the processors a tenth of their time. Nil: never.
+	Linger func() time.Duration
 	// Readers is how many connections read from SQLite at most; 0 means one for each core, but two at least.
 	Readers int
 
@@ -254,8 +255,8 @@ func (o Options) withDefaults() Options {
 	if o.Cache == 0 {
 		o.Cache = 256 << 20
 	}
-	if o.Crowded == nil {
-		o.Crowded = func() bool { return false }
+	if o.Linger == nil {
+		o.Linger = func() time.Duration { return 0 }
 	}
 	if o.Connections <= 0 {
 		o.Connections = 16

@@ -106,14 +106,10 @@ func (w *writer) update(ctx context.Context, scope store.Scope, fn func(store.Tx
 	return j.wait()
 }
 
-// linger is how long the first update of a group waits for others in a crowd. A computation for each of many requests brings their
-// updates here one by one, and a commit for each of them would cost the processors a tenth of their time.
-const linger = 3 * time.Millisecond
-
 // alone runs a job in its caller's goroutine when nobody else writes. To wake the writer's and to be woken by it takes longer than
 // most updates do. It reports false when the job is to be put into the queue.
 func (w *writer) alone(j *job) bool {
-	if len(w.queue) > 0 || w.s.o.Crowded() || !w.role.TryLock() {
+	if len(w.queue) > 0 || w.s.o.Linger() > 0 || !w.role.TryLock() {
 		return false
 	}
 	defer w.role.Unlock()
@@ -203,8 +199,8 @@ func (w *writer) loop() {
 	for !ended {
 		select {
 		case <-w.wake:
-			if w.s.o.Crowded() {
-				time.Sleep(linger)
+			if d := w.s.o.Linger(); d > 0 {
+				time.Sleep(d)
 			}
 			w.role.Lock()
 			ended = w.drain(restart)

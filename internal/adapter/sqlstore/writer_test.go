@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/port/store"
@@ -111,8 +112,8 @@ func TestGroup(t *testing.T) {
 // TestWhoWrites looks in whose goroutine updates run: in their caller's, unless somebody else writes or many requests are under way.
 func TestWhoWrites(t *testing.T) {
 	t.Parallel()
-	var crowded atomic.Bool
-	s := open(t, Options{Crowded: crowded.Load})
+	var linger atomic.Int64
+	s := open(t, Options{Linger: func() time.Duration { return time.Duration(linger.Load()) }})
 	alone := func(ctx context.Context) bool {
 		var stack string
 		want.NoError(t, s.Update(ctx, store.Scope{}, func(tx store.Tx) error {
@@ -130,7 +131,7 @@ func TestWhoWrites(t *testing.T) {
 	for !alone(t.Context()) { // until the writer's goroutine has gone to rest
 		runtime.Gosched()
 	}
-	crowded.Store(true)
+	linger.Store(1)
 	want.True(t, !alone(t.Context()), "it waits for others")
 }
 
