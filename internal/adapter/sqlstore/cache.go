@@ -14,8 +14,8 @@ import (
 )
 
 // cache holds copies of rows of an SQLite file: users, the names that lead to them, what a sign-in asks about them,
-// sign-ins, and answers to searches that find few users. Only this process writes the file, and all writes pass through its one writer, so a copy is
-// never older than the last commit:
+// sign-ins, and answers to searches that find few users. Only this process writes the file, and all writes pass through
+// its one writer, so a copy is never older than the last commit:
 //
 //   - The writer's count of commits is odd while it commits. What a commit changes is changed here in that time, and
 //     only then; whoever meets an odd count asks the file.

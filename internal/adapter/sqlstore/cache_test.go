@@ -78,6 +78,10 @@ func TestCacheAnswers(t *testing.T) {
 	written := []string{keptFamily(p.ID, subOf(3), "f"), keptPassword(p.ID, subOf(3))}
 	read := []string{keptUser(p.ID, subOf(3)), keptLogin(p.ID, user.Names, "u3"), keptSearch(p.ID, "username", "u3"),
 		keptTally(p.ID, subOf(3), verify.SignIn), keptTally(p.ID, subOf(3), verify.FirstFactor), keptUngrouped(p.ID, subOf(3))}
+	for _, key := range written {
+		_, _, ok := s.cache.get(key)
+		want.True(t, ok, "there is a copy: %q", key)
+	}
 	for _, key := range read {
 		_, _, ok := s.cache.get(key)
 		want.True(t, !ok, "there is no copy yet: %q", key)
