@@ -33,6 +33,8 @@ type conn struct {
 	// spoke is true from the first byte on.
 	spoke atomic.Bool
 	once  sync.Once
+
+	reading, writing deadline
 }
 
 // unbounded is more connections than a machine has memory for.
@@ -54,7 +56,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: accepted, gate: g}
+	c := newConn(accepted, g)
 	if !g.admit(c) {
 		return nil, errors.Join(net.ErrClosed, accepted.Close())
 	}
