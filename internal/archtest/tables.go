@@ -124,11 +124,11 @@ var libraries = []library{
 	{"github.com/go-json-experiment/json", "strict JSON: duplicate members, letter case, depth", []string{"internal/edge/wire"}},
 	{"github.com/prometheus/client_golang", "the metrics endpoint", []string{"internal/edge/httpd"}},
 	{"github.com/wneessen/go-mail", "SMTP with TLS and authentication", []string{"internal/adapter/mailer"}},
-	{"github.com/aws/aws-sdk-go-v2", "the Lambda Invoke API, and signatures for a key service", []string{"internal/adapter/lambda", "internal/adapter/kms"}},
-	{"github.com/aws/smithy-go", "the errors of the AWS SDK", []string{"internal/adapter/lambda"}},
+	{"github.com/aws/aws-sdk-go-v2", "credentials and signatures for the APIs of AWS", []string{"internal/kit/awssign"}},
 	{"golang.org/x/crypto", "Argon2id, which the standard library lacks", []string{"internal/kit/argon2id"}},
 	{"golang.org/x/time", "the token bucket of the quotas", []string{"internal/service/dispatch"}},
 
+	{"github.com/aws/smithy-go", "the errors of the AWS SDK", nil},
 	{"github.com/google/go-cmp", "differences in the messages of tests", nil},
 	{"pgregory.net/rapid", "random walks that shrink", nil},
 	{"github.com/rogpeppe/go-internal", "scripts that test the command line, txtar", nil},

@@ -2,141 +2,74 @@ package lambda
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"strings"
-	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-	"github.com/aws/smithy-go"
-
+	"github.com/poolhouse/poolhouse/internal/kit/awssign"
+	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/webhook"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
 )
 
-// invokeAPI calls functions through the Lambda Invoke API, with the credentials that AWS tools find in the environment, in
-// files or on the machine.
+// invokeAPI calls functions through the Lambda Invoke API.
 type invokeAPI struct {
-	endpoint, region string
-
-	mu     sync.Mutex
-	client *awslambda.Client // made with the first call, which needs it
+	signer awssign.Signer
+	client *http.Client
+	real   clock.Clock
 }
 
 func (a *invokeAPI) invoke(ctx context.Context, c *trigger.Call) ([]byte, error) {
-	client, err := a.connect(ctx)
+	region := a.signer.RegionOf(c.ARN)
+	address := a.signer.Address(region) + "/2015-03-31/functions/" + url.QueryEscape(c.ARN) + "/invocations"
+	kind := "RequestResponse"
+	if c.Hand {
+		kind = "Event"
+	}
+	header, err := a.signer.Sign(ctx, address, region, http.Header{"Content-Type": {"application/octet-stream"}, "X-Amz-Invocation-Type": {kind}}, c.Event, a.real.Now())
 	if err != nil {
 		return nil, &trigger.Unreachable{Reason: "AccessDeniedException", Cause: err}
 	}
-	kind := types.InvocationTypeRequestResponse
-	if c.Hand {
-		kind = types.InvocationTypeEvent
+	answer, err := webhook.Post(ctx, a.client, address, header, c.Event, answerLimit)
+	switch {
+	case errors.Is(err, webhook.ErrTooLarge):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, &trigger.Unreachable{Reason: serviceException, Cause: err}
+	case answer.Status < 200 || answer.Status > 299:
+		return nil, refused(answer)
+	case answer.Header.Get(errorHeader) == "":
+		return answer.Body, nil
 	}
-	out, err := client.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &c.ARN, InvocationType: kind, Payload: c.Event}, func(o *awslambda.Options) { o.Region = a.regionOf(c.ARN) })
-	if err != nil {
-		return nil, refused(err)
+	if failed, ok := functionError(answer.Body); ok {
+		return nil, failed
 	}
-	if out.FunctionError != nil {
-		if failed, ok := functionError(out.Payload); ok {
-			return nil, failed
-		}
-		return nil, &trigger.FunctionError{Message: "Unknown error"}
-	}
-	return out.Payload, nil
+	return nil, &trigger.FunctionError{Message: "Unknown error"}
 }
 
-// refused translates the service's refusals.
-func refused(err error) error {
-	if errors.Is(err, webhook.ErrTooLarge) {
-		return tooLarge()
+// refused translates the service's refusals. Their name stands in a header or in the body, with a namespace before it or an address
+// behind it.
+func refused(answer webhook.Answer) error {
+	var said struct {
+		Type    string `json:"__type"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
 	}
-	reason, status := serviceException, 0
-	if said, ok := errors.AsType[smithy.APIError](err); ok {
-		reason = said.ErrorCode()
-	}
-	if answered, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-	}](err); ok {
-		status = answered.HTTPStatusCode()
-	}
-	if status == http.StatusTooManyRequests {
-		return &throttled{err}
-	}
-	return &trigger.Unreachable{Reason: reason, Cause: err}
-}
-
-func (a *invokeAPI) regionOf(arn string) string {
-	if a.region != "" {
-		return a.region
-	}
-	if parts := strings.SplitN(arn, ":", 5); len(parts) == 5 && parts[3] != "" {
-		return parts[3]
-	}
-	return "us-east-1"
-}
-
-func (a *invokeAPI) connect(ctx context.Context) (*awslambda.Client, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.client != nil {
-		return a.client, nil
-	}
-	load := []func(*config.LoadOptions) error{}
-	if a.endpoint != "" {
-		// An endpoint of one's own is no business of the machine's role, and asking for it costs seconds elsewhere.
-		load = append(load, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
-	}
-	o := awslambda.Options{Credentials: cfg.Credentials, HTTPClient: boundedClient(), Retryer: aws.NopRetryer{}}
-	if a.endpoint != "" {
-		o.BaseEndpoint = &a.endpoint
-		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-			// LocalStack and SAM take any credentials.
-			o.Credentials = credentials.NewStaticCredentialsProvider("test", "test", "")
+	_ = json.Unmarshal(answer.Body, &said) // a proxy on the way may answer with a page
+	reason := serviceException
+	for _, name := range []string{answer.Header.Get("X-Amzn-Errortype"), said.Type, said.Code} {
+		name, _, _ = strings.Cut(name, ":")
+		if name = name[strings.LastIndexByte(name, '#')+1:]; name != "" {
+			reason = name
+			break
 		}
 	}
-	a.client = awslambda.New(o)
-	return a.client, nil
-}
-
-// boundedClient is a client whose answers end at the limit: the SDK reads them whole.
-func boundedClient() *http.Client {
-	client := webhook.NewClient()
-	client.Transport = &boundedTransport{client.Transport}
-	return client
-}
-
-type boundedTransport struct{ next http.RoundTripper }
-
-func (t *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(req)
-	if err == nil {
-		resp.Body = &boundedBody{ReadCloser: resp.Body, left: answerLimit}
+	cause := fmt.Errorf("the Lambda service answered %d %s: %s", answer.Status, reason, clip(said.Message))
+	if answer.Status == http.StatusTooManyRequests {
+		return &throttled{cause}
 	}
-	return resp, err
-}
-
-type boundedBody struct {
-	io.ReadCloser
-	left int
-}
-
-// Read fails with webhook.ErrTooLarge as soon as there is more than the limit.
-func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if b.left -= n; b.left < 0 {
-		return 0, webhook.ErrTooLarge
-	}
-	return n, err
+	return &trigger.Unreachable{Reason: reason, Cause: cause}
 }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/poolhouse/poolhouse/internal/kit/awssign"
 	"github.com/poolhouse/poolhouse/internal/kit/clock"
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/kit/webhook"
@@ -78,8 +79,8 @@ func New(o Options) (*Router, error) {
 	if r.tryLimit == 0 {
 		r.tryLimit = tryLimit
 	}
-	api := &invokeAPI{endpoint: o.Endpoint, region: o.Region}
 	client := webhook.NewClient()
+	api := &invokeAPI{signer: awssign.Signer{Service: "lambda", Endpoint: o.Endpoint, Region: o.Region}, client: client, real: o.Real}
 	for arn, text := range o.Targets {
 		if arn != anyFunction && !strings.HasPrefix(arn, "arn:") {
 			return nil, fmt.Errorf("trigger %q: a function is named by its ARN, or * for all others", arn)

@@ -22,6 +22,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/kit/secret"
 	"github.com/poolhouse/poolhouse/internal/port/trigger"
 	"github.com/poolhouse/poolhouse/internal/port/trigger/triggertest"
+	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
 const arn = "arn:aws:lambda:eu-west-1:123456789012:function:message"
@@ -66,7 +67,7 @@ func (f *function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.calls++
 	call := f.calls
-	f.event, f.path, f.header = event, r.URL.Path, r.Header
+	f.event, f.path, f.header = event, r.RequestURI, r.Header
 	f.mu.Unlock()
 	// A client that gave up does not read what is written here.
 	switch {
@@ -136,8 +137,8 @@ func TestInvokeContract(t *testing.T) {
 		if _, err := w.Runner.Run(t.Context(), &trigger.Call{ARN: arn, Event: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}
-		if want := "/2015-03-31/functions/" + arn + "/invocations"; f.path != want {
-			t.Errorf("path %q, want %q", f.path, want)
+		if want := "/2015-03-31/functions/" + strings.ReplaceAll(arn, ":", "%3A") + "/invocations"; f.path != want {
+			t.Errorf("path %q, want %q, as SDKs escape it", f.path, want)
 		}
 		if auth := f.header.Get("Authorization"); !strings.Contains(auth, "/eu-west-1/lambda/aws4_request") {
 			t.Errorf("authorization %q, want the region of the ARN", auth)
@@ -145,7 +146,41 @@ func TestInvokeContract(t *testing.T) {
 		if kind := f.header.Get("X-Amz-Invocation-Type"); kind != "RequestResponse" {
 			t.Errorf("invocation type %q", kind)
 		}
+		if _, err := w.Runner.Run(t.Context(), &trigger.Call{ARN: arn, Hand: true, Event: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		if kind := f.header.Get("X-Amz-Invocation-Type"); kind != "Event" {
+			t.Errorf("invocation type %q for a call that nobody waits for", kind)
+		}
 	})
+	for name, test := range map[string]struct {
+		header, body, reason string
+		status               int
+	}{
+		"header":        {"ResourceNotFoundException:http://internal.amazon.com/coral/", `{"Type":"User","Message":"Function not found"}`, "ResourceNotFoundException", 404},
+		"type":          {"", `{"__type":"com.amazonaws.lambda#AccessDeniedException","message":"no"}`, "AccessDeniedException", 403},
+		"code":          {"", `{"code":"KMSDisabledException","message":"no"}`, "KMSDisabledException", 502},
+		"nothing":       {"", `{}`, "ServiceException", 500},
+		"page":          {"", `<html>`, "ServiceException", 502},
+		"redirect":      {"", ``, "ServiceException", 302},
+		"empty":         {"#:", `[]`, "ServiceException", 400},
+		"type not text": {"", `{"__type":5}`, "ServiceException", 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if test.header != "" {
+					w.Header().Set("X-Amzn-Errortype", test.header)
+				}
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			t.Cleanup(server.Close)
+			_, err := router(t, lambda.Options{Targets: map[string]string{"*": "lambda"}, Endpoint: server.URL + "/"}).Run(t.Context(), &trigger.Call{ARN: arn, Event: []byte("{}")})
+			u, ok := errors.AsType[*trigger.Unreachable](err)
+			want.True(t, ok, "the function was not run: %v", err)
+			want.Equal(t, u.Reason, test.reason)
+		})
+	}
 }
 
 func TestHook(t *testing.T) {

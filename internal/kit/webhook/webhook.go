@@ -1,4 +1,4 @@
-// Package webhook posts JSON to addresses that the operator has set: without redirects, with a bounded answer, and
+// Package webhook posts to addresses that the operator has set: without redirects, with a bounded answer, and
 // with a signature by which the receiver knows us. What is posted and what an answer means is the caller's business.
 package webhook
 
@@ -62,8 +62,8 @@ type Answer struct {
 	Body   []byte
 }
 
-// Post sends a JSON body and reads at most limit bytes of the answer; ErrTooLarge when there are more. Its errors do not
-// repeat the address, which may hold a token.
+// Post sends a body, JSON unless the header says otherwise, and reads at most limit bytes of the answer; ErrTooLarge when there are
+// more. Its errors do not repeat the address, which may hold a token.
 func Post(ctx context.Context, client *http.Client, address string, header http.Header, body []byte, limit int64) (Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
@@ -72,7 +72,9 @@ func Post(ctx context.Context, client *http.Client, address string, header http.
 	if header != nil {
 		req.Header = header.Clone()
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	req.Header.Set("User-Agent", "poolhouse")
 	resp, err := client.Do(req)
 	if err != nil {
