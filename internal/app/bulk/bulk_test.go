@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,6 +109,20 @@ func TestOwnServer(t *testing.T) {
 	shown, err := bulk.Show(t.Context(), c, made.UserPool.Id, `u"ß\0`)
 	want.NoError(t, err)
 	want.Contains(t, string(shown), `"UserStatus":"FORCE_CHANGE_PASSWORD"`)
+	groups, err := bulk.Groups(t.Context(), c, made.UserPool.Id, `u"ß\0`)
+	want.NoError(t, err)
+	want.Equal(t, len(groups), 0)
+	const many = 61 // two pages
+	for i := range many {
+		call("CreateGroup", fmt.Sprintf(`{"UserPoolId":%q,"GroupName":"g%02d"}`, made.UserPool.Id, i))
+		call("AdminAddUserToGroup", fmt.Sprintf(`{"UserPoolId":%q,"Username":"u\"ß\\0","GroupName":"g%02d"}`, made.UserPool.Id, i))
+	}
+	groups, err = bulk.Groups(t.Context(), c, made.UserPool.Id, `u"ß\0`)
+	want.NoError(t, err)
+	slices.Sort(groups)
+	want.Equal(t, len(slices.Compact(groups)), many)
+	_, err = bulk.Groups(t.Context(), c, made.UserPool.Id, "nobody")
+	want.Contains(t, fmt.Sprint(err), "UserNotFoundException: User does not exist.")
 	_, err = bulk.Show(t.Context(), c, made.UserPool.Id, "nobody")
 	want.Contains(t, fmt.Sprint(err), "UserNotFoundException: User does not exist.")
 

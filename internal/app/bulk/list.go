@@ -73,8 +73,46 @@ func List(ctx context.Context, c *caller.Caller, pool, filter string, limit int,
 func Show(ctx context.Context, c *caller.Caller, pool, username string) (json.RawMessage, error) {
 	line := c.Line()
 	defer line.Close()
-	body := append(appendText(append(appendText([]byte(`{"UserPoolId":`), pool), `,"Username":`...), username), '}')
-	reply, err := callPatiently(ctx, ctx, line, newPacer(), 0, "AdminGetUser", body)
+	return ask(ctx, line, "AdminGetUser", append(named(pool, username), '}'))
+}
+
+// Groups asks for the groups of a user: their names, in the endpoint's order.
+func Groups(ctx context.Context, c *caller.Caller, pool, username string) (names []string, err error) {
+	line := c.Line()
+	defer line.Close()
+	for token := ""; ; {
+		body := named(pool, username)
+		if token != "" {
+			body = appendText(append(body, `,"NextToken":`...), token)
+		}
+		answer, err := ask(ctx, line, "AdminListGroupsForUser", append(body, '}'))
+		if err != nil {
+			return nil, err
+		}
+		var page struct {
+			Groups    []struct{ GroupName string }
+			NextToken string
+		}
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return nil, fmt.Errorf("read the groups: %w", err)
+		}
+		for _, g := range page.Groups {
+			names = append(names, g.GroupName)
+		}
+		if token = page.NextToken; token == "" {
+			return names, nil
+		}
+	}
+}
+
+// named begins a body that names a user.
+func named(pool, username string) []byte {
+	return appendText(append(appendText([]byte(`{"UserPoolId":`), pool), `,"Username":`...), username)
+}
+
+// ask makes one call.
+func ask(ctx context.Context, line *caller.Line, operation string, body []byte) (json.RawMessage, error) {
+	reply, err := callPatiently(ctx, ctx, line, newPacer(), 0, operation, body)
 	if err != nil {
 		return nil, err
 	}
