@@ -34,14 +34,14 @@ type Options struct {
 
 // Service makes data keys. It is a keyring.Ring.
 type Service struct {
-	signer awssign.Signer
+	signer *awssign.Signer
 	client *http.Client
 	real   clock.Clock
 }
 
 // New returns a service; it calls nothing.
 func New(o Options) *Service {
-	return &Service{signer: awssign.Signer{Service: "kms", Endpoint: o.Endpoint, Region: o.Region}, client: webhook.NewClient(), real: o.Real}
+	return &Service{signer: awssign.New("kms", o.Endpoint, o.Region), client: webhook.NewClient(), real: o.Real}
 }
 
 type generateInput struct {

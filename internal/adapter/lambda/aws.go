@@ -17,7 +17,7 @@ import (
 
 // invokeAPI calls functions through the Lambda Invoke API.
 type invokeAPI struct {
-	signer awssign.Signer
+	signer *awssign.Signer
 	client *http.Client
 	real   clock.Clock
 }
@@ -30,8 +30,11 @@ func (a *invokeAPI) invoke(ctx context.Context, c *trigger.Call) ([]byte, error)
 		kind = "Event"
 	}
 	header, err := a.signer.Sign(ctx, address, region, http.Header{"Content-Type": {"application/octet-stream"}, "X-Amz-Invocation-Type": {kind}}, c.Event, a.real.Now())
-	if err != nil {
+	switch {
+	case errors.Is(err, awssign.ErrSettings):
 		return nil, &trigger.Unreachable{Reason: "AccessDeniedException", Cause: err}
+	case err != nil: // whoever gives credentials may be away
+		return nil, &trigger.Unreachable{Reason: serviceException, Cause: err}
 	}
 	answer, err := webhook.Post(ctx, a.client, address, header, c.Event, answerLimit)
 	switch {

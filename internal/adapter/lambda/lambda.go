@@ -80,7 +80,7 @@ func New(o Options) (*Router, error) {
 		r.tryLimit = tryLimit
 	}
 	client := webhook.NewClient()
-	api := &invokeAPI{signer: awssign.Signer{Service: "lambda", Endpoint: o.Endpoint, Region: o.Region}, client: client, real: o.Real}
+	api := &invokeAPI{signer: awssign.New("lambda", o.Endpoint, o.Region), client: client, real: o.Real}
 	for arn, text := range o.Targets {
 		if arn != anyFunction && !strings.HasPrefix(arn, "arn:") {
 			return nil, fmt.Errorf("trigger %q: a function is named by its ARN, or * for all others", arn)

@@ -120,13 +120,17 @@ func TestHookContract(t *testing.T) {
 	})
 }
 
-func TestInvokeContract(t *testing.T) {
-	// Keep the machine's own AWS settings away.
+// awsSettings keeps the machine's own AWS settings away.
+func awsSettings(t *testing.T) {
 	for _, name := range []string{"AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
+}
+
+func TestInvokeContract(t *testing.T) {
+	awsSettings(t)
 	triggertest.Run(t, func(t *testing.T, b triggertest.Behaviour) *triggertest.World {
 		f := serve(t, b, true)
 		return f.world(router(t, lambda.Options{Targets: map[string]string{arn: "lambda"}, Endpoint: f.URL, TryLimit: b.TryLimit()}))
@@ -181,6 +185,22 @@ func TestInvokeContract(t *testing.T) {
 			want.Equal(t, u.Reason, test.reason)
 		})
 	}
+}
+
+// TestInvokeCredentials is about AWS without credentials: settings that make no sense are the operator's to set right, credentials
+// that are not to be had may be there later.
+func TestInvokeCredentials(t *testing.T) {
+	awsSettings(t)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	run := func() string {
+		_, err := router(t, lambda.Options{Targets: map[string]string{"*": "lambda"}}).Run(t.Context(), &trigger.Call{ARN: arn, Event: []byte("{}")})
+		u, ok := errors.AsType[*trigger.Unreachable](err)
+		want.True(t, ok, "the function was not run: %v", err)
+		return u.Reason
+	}
+	want.Equal(t, run(), "ServiceException")
+	t.Setenv("AWS_PROFILE", "nobody-has-it")
+	want.Equal(t, run(), "AccessDeniedException")
 }
 
 func TestHook(t *testing.T) {

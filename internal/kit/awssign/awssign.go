@@ -21,23 +21,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 )
 
+// ErrSettings says that what AWS tools are told by the environment or by files makes no sense, so that no credentials were looked for.
+var ErrSettings = errors.New("load AWS configuration")
+
 // Signer signs requests to one service, with the credentials that AWS tools find in the environment, in files or on the machine.
 type Signer struct {
-	Service string // as in host names and signatures, such as "kms"
-	// Endpoint is where a server of one's own is, without a slash at its end; "" for AWS. A server of one's own is called with
-	// any credentials when there are none.
-	Endpoint string
-	// Region is the region of all calls; "" for that of the ARN of each.
-	Region string
+	service, endpoint, region string
+	signer                    *v4.Signer
 
 	mu       sync.Mutex
-	provider aws.CredentialsProvider // found with the first call
+	provider aws.CredentialsProvider // found with the first call; it keeps credentials, and asks for new ones once for all callers
+}
+
+// New returns a signer for a service, named as in host names and signatures, such as "kms". The endpoint is where a server of one's own
+// is, "" for AWS; such a server is called with any credentials when there are none. The region is that of all calls, "" for that of
+// the ARN of each.
+func New(service, endpoint, region string) *Signer {
+	return &Signer{service: service, endpoint: strings.TrimSuffix(endpoint, "/"), region: region, signer: v4.NewSigner()}
 }
 
 // RegionOf is the region of a call about an ARN.
 func (s *Signer) RegionOf(arn string) string {
-	if s.Region != "" {
-		return s.Region
+	if s.region != "" {
+		return s.region
 	}
 	if parts := strings.SplitN(arn, ":", 5); len(parts) == 5 && parts[3] != "" {
 		return parts[3]
@@ -45,26 +51,28 @@ func (s *Signer) RegionOf(arn string) string {
 	return "us-east-1"
 }
 
-// domains are the names under which AWS has its regions, by the beginnings of these.
+// domains are the names under which AWS has regions that are not at amazonaws.com, by their beginnings.
 var domains = [...]struct{ region, domain string }{
 	{"cn-", "amazonaws.com.cn"}, {"us-iso-", "c2s.ic.gov"}, {"us-isob-", "sc2s.sgov.gov"}, {"eu-isoe-", "cloud.adc-e.uk"}, {"us-isof-", "csp.hci.ic.gov"},
-	{"eusc-", "amazonaws.eu"}, {"", "amazonaws.com"},
+	{"eusc-", "amazonaws.eu"},
 }
 
-// Address is where the service takes calls of a region.
+// Address is where the service takes calls of a region, without a slash at its end.
 func (s *Signer) Address(region string) string {
-	if s.Endpoint != "" {
-		return strings.TrimSuffix(s.Endpoint, "/")
+	if s.endpoint != "" {
+		return s.endpoint
 	}
+	domain := "amazonaws.com"
 	for _, d := range domains {
 		if strings.HasPrefix(region, d.region) {
-			return "https://" + s.Service + "." + region + "." + d.domain
+			domain = d.domain
 		}
 	}
-	return "" // not reached: every region begins with ""
+	return "https://" + s.service + "." + region + "." + domain
 }
 
-// Sign returns the header of a post with its signature. Whoever posts must add nothing but a User-Agent.
+// Sign returns the header of a post with its signature. Whoever posts must add nothing but a User-Agent. It may ask the machine or a
+// service for credentials.
 func (s *Signer) Sign(ctx context.Context, address, region string, header http.Header, body []byte, now time.Time) (http.Header, error) {
 	who, err := s.who(ctx)
 	if err != nil {
@@ -76,29 +84,19 @@ func (s *Signer) Sign(ctx context.Context, address, region string, header http.H
 	}
 	req.Header = header.Clone()
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, who, req, hex.EncodeToString(sum[:]), s.Service, region, now); err != nil {
+	if err := s.signer.SignHTTP(ctx, who, req, hex.EncodeToString(sum[:]), s.service, region, now); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	return req.Header, nil
 }
 
 func (s *Signer) who(ctx context.Context) (aws.Credentials, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.provider == nil {
-		var load []func(*config.LoadOptions) error
-		if s.Endpoint != "" {
-			// A server of one's own is no business of the machine's role, and asking for it costs seconds elsewhere.
-			load = append(load, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
-		}
-		cfg, err := config.LoadDefaultConfig(ctx, load...)
-		if err != nil {
-			return aws.Credentials{}, fmt.Errorf("load AWS configuration: %w", err)
-		}
-		s.provider = cfg.Credentials
+	provider, err := s.find(ctx)
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("%w: %w", ErrSettings, err)
 	}
-	found, err := s.provider.Retrieve(ctx)
-	if err != nil && s.Endpoint != "" && ctx.Err() == nil {
+	found, err := provider.Retrieve(ctx)
+	if err != nil && s.endpoint != "" && ctx.Err() == nil {
 		// LocalStack, SAM and servers like them take any credentials.
 		return credentials.NewStaticCredentialsProvider("test", "test", "").Value, nil
 	}
@@ -106,4 +104,24 @@ func (s *Signer) who(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, fmt.Errorf("find AWS credentials: %w", err)
 	}
 	return found, nil
+}
+
+// find finds where credentials come from. It reads files and asks nobody.
+func (s *Signer) find(ctx context.Context) (aws.CredentialsProvider, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.provider != nil {
+		return s.provider, nil
+	}
+	var load []func(*config.LoadOptions) error
+	if s.endpoint != "" {
+		// A server of one's own is no business of the machine's role, and asking for it costs seconds elsewhere.
+		load = append(load, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, err
+	}
+	s.provider = cfg.Credentials
+	return s.provider, nil
 }

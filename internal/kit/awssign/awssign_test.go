@@ -1,7 +1,10 @@
 package awssign
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,16 +29,15 @@ func settings(t *testing.T, id, secret string) {
 }
 
 func TestRegion(t *testing.T) {
-	s := Signer{}
+	s := New("kms", "", "")
 	for from, region := range map[string]string{arn: "eu-west-1", "alias/x": "us-east-1", "": "us-east-1", "arn:aws:kms::1:x": "us-east-1"} {
 		want.Equal(t, s.RegionOf(from), region)
 	}
-	s.Region = "cn-north-1"
-	want.Equal(t, s.RegionOf(arn), "cn-north-1")
+	want.Equal(t, New("kms", "", "cn-north-1").RegionOf(arn), "cn-north-1")
 }
 
 func TestAddress(t *testing.T) {
-	s := Signer{Service: "lambda"}
+	s := New("lambda", "", "")
 	for region, address := range map[string]string{
 		"eu-west-1": "https://lambda.eu-west-1.amazonaws.com", "us-gov-west-1": "https://lambda.us-gov-west-1.amazonaws.com",
 		"cn-north-1": "https://lambda.cn-north-1.amazonaws.com.cn", "us-iso-east-1": "https://lambda.us-iso-east-1.c2s.ic.gov",
@@ -43,13 +45,12 @@ func TestAddress(t *testing.T) {
 	} {
 		want.Equal(t, s.Address(region), address)
 	}
-	s.Endpoint = "http://127.0.0.1:4566/"
-	want.Equal(t, s.Address("eu-west-1"), "http://127.0.0.1:4566")
+	want.Equal(t, New("lambda", "http://127.0.0.1:4566/", "").Address("eu-west-1"), "http://127.0.0.1:4566")
 }
 
 func TestSign(t *testing.T) {
 	settings(t, "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-	s := Signer{Service: "kms"}
+	s := New("kms", "", "")
 	given := http.Header{"X-Amz-Target": {"TrentService.GenerateDataKey"}}
 	sign := func(address, body string) string {
 		header, err := s.Sign(t.Context(), address, "eu-west-1", given, []byte(body), time.Unix(1753900000, 0))
@@ -67,13 +68,58 @@ func TestSign(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	settings(t, "", "")
-	aws := Signer{Service: "kms"}
-	_, err := aws.Sign(t.Context(), "https://kms.eu-west-1.amazonaws.com", "eu-west-1", http.Header{}, nil, time.Unix(1753900000, 0))
-	want.True(t, err != nil && strings.Contains(err.Error(), "find AWS credentials"), "AWS wants credentials: %v", err)
-	own := Signer{Service: "kms", Endpoint: "http://127.0.0.1:4566"}
-	header, err := own.Sign(t.Context(), own.Endpoint, "eu-west-1", http.Header{}, nil, time.Unix(1753900000, 0))
+	const address = "https://kms.eu-west-1.amazonaws.com"
+	sign := func(s *Signer, address string) (http.Header, error) {
+		return s.Sign(t.Context(), address, "eu-west-1", http.Header{}, nil, time.Unix(1753900000, 0))
+	}
+	_, err := sign(New("kms", "", ""), address)
+	want.True(t, err != nil && strings.Contains(err.Error(), "find AWS credentials") && !errors.Is(err, ErrSettings), "AWS wants credentials: %v", err)
+	own := New("kms", "http://127.0.0.1:4566", "")
+	header, err := sign(own, own.Address("eu-west-1"))
 	want.NoError(t, err)
 	want.Contains(t, header.Get("Authorization"), "Credential=test/")
-	_, err = own.Sign(t.Context(), "http://127.0.0.1:x", "eu-west-1", http.Header{}, nil, time.Unix(1753900000, 0))
+	_, err = sign(own, "http://127.0.0.1:x")
 	want.True(t, err != nil, "an address that is no URL")
+
+	t.Setenv("AWS_PROFILE", "nobody-has-it")
+	s := New("kms", "", "")
+	_, err = sign(s, address)
+	want.Error(t, err, ErrSettings)
+	t.Setenv("AWS_PROFILE", "")
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	header, err = sign(s, address)
+	want.NoError(t, err) // what was wrong has been set right
+	want.Contains(t, header.Get("Authorization"), "Credential=AKIDEXAMPLE/")
+}
+
+// TestSlowCredentials asks for a signature while another caller waits for credentials: who gives up first does not wait for the other.
+func TestSlowCredentials(t *testing.T) {
+	settings(t, "", "")
+	asked := make(chan struct{}, 8)
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-t.Context().Done()
+	}))
+	t.Cleanup(slow.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", slow.URL)
+	s := New("kms", "", "")
+	sign := func(ctx context.Context) error {
+		_, err := s.Sign(ctx, "https://kms.eu-west-1.amazonaws.com", "eu-west-1", http.Header{}, nil, time.Unix(1753900000, 0))
+		return err
+	}
+	patient, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- sign(patient) }()
+	<-asked
+	hurried, cancel := context.WithCancel(t.Context())
+	cancel()
+	want.Error(t, sign(hurried), context.Canceled)
+	select {
+	case err := <-ended:
+		t.Errorf("the other waits no more: %v", err)
+	default:
+	}
+	stop()
+	want.Error(t, <-ended, context.Canceled)
 }
