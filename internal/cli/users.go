@@ -223,15 +223,12 @@ func (c *usersShow) Run(ctx context.Context, s Streams) error {
 		fmt.Fprintf(t, "second factors\t%s\npreferred\t%s\n", strings.Join(u.UserMFASettingList, ", "), dash(u.PreferredMfaSetting))
 	}
 	groups, err := bulk.Groups(ctx, to, c.Pool, u.Username)
-	switch {
-	case err != nil: // whoever may see a user may perhaps not see groups
-		fmt.Fprintf(t, "groups\tnot shown: %s\n", printable(err.Error()))
-	default:
-		for i := range groups {
-			groups[i] = printable(groups[i])
-		}
-		fmt.Fprintf(t, "groups\t%s\n", dash(strings.Join(groups, ", ")))
+	if refused, ok := errors.AsType[*caller.Refusal](err); ok { // a key may allow the one and not the other
+		groups = []string{"not shown: " + refused.Error()}
+	} else if err != nil {
+		return err
 	}
+	fmt.Fprintf(t, "groups\t%s\n", dash(printable(strings.Join(groups, ", "))))
 	for _, a := range u.UserAttributes {
 		fmt.Fprintf(t, "  %s\t%s\n", printable(a.Name), printable(a.Value))
 	}

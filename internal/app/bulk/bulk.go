@@ -120,11 +120,16 @@ type Refusal struct {
 	Message string `json:"message,omitempty"`
 }
 
+// aboutUser begins a body that names a user of a pool; the name comes next.
+func aboutUser(pool string) []byte {
+	return append(appendText([]byte(`{"UserPoolId":`), pool), `,"Username":`...)
+}
+
 // bodies are the ready parts of the requests that change users.
 type bodies struct{ about, set, unset []byte }
 
 func (c *Change) bodies() bodies {
-	b := bodies{about: append(appendText([]byte(`{"UserPoolId":`), c.Pool), `,"Username":`...)}
+	b := bodies{about: aboutUser(c.Pool)}
 	b.set = append(b.set, `,"UserAttributes":[`...)
 	for i, name := range slices.Sorted(maps.Keys(c.Set)) {
 		if i > 0 {

@@ -73,19 +73,19 @@ func List(ctx context.Context, c *caller.Caller, pool, filter string, limit int,
 func Show(ctx context.Context, c *caller.Caller, pool, username string) (json.RawMessage, error) {
 	line := c.Line()
 	defer line.Close()
-	return ask(ctx, line, "AdminGetUser", append(named(pool, username), '}'))
+	return ask(ctx, line, newPacer(), "AdminGetUser", append(appendText(aboutUser(pool), username), '}'))
 }
 
 // Groups asks for the groups of a user: their names, in the endpoint's order.
 func Groups(ctx context.Context, c *caller.Caller, pool, username string) (names []string, err error) {
-	line := c.Line()
+	line, pace := c.Line(), newPacer()
 	defer line.Close()
 	for token := ""; ; {
-		body := named(pool, username)
+		body := appendText(aboutUser(pool), username)
 		if token != "" {
 			body = appendText(append(body, `,"NextToken":`...), token)
 		}
-		answer, err := ask(ctx, line, "AdminListGroupsForUser", append(body, '}'))
+		answer, err := ask(ctx, line, pace, "AdminListGroupsForUser", append(body, '}'))
 		if err != nil {
 			return nil, err
 		}
@@ -105,14 +105,9 @@ func Groups(ctx context.Context, c *caller.Caller, pool, username string) (names
 	}
 }
 
-// named begins a body that names a user.
-func named(pool, username string) []byte {
-	return appendText(append(appendText([]byte(`{"UserPoolId":`), pool), `,"Username":`...), username)
-}
-
-// ask makes one call.
-func ask(ctx context.Context, line *caller.Line, operation string, body []byte) (json.RawMessage, error) {
-	reply, err := callPatiently(ctx, ctx, line, newPacer(), 0, operation, body)
+// ask makes one call; a *caller.Refusal is what the endpoint says no with.
+func ask(ctx context.Context, line *caller.Line, pace *pacer, operation string, body []byte) (json.RawMessage, error) {
+	reply, err := callPatiently(ctx, ctx, line, pace, 0, operation, body)
 	if err != nil {
 		return nil, err
 	}
