@@ -57,6 +57,13 @@ func newConn(accepted net.Conn, g *gate) *conn {
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.unread != nil {
+		n := copy(p, c.unread)
+		if c.unread = c.unread[n:]; len(c.unread) == 0 {
+			c.unread = nil
+		}
+		return n, nil
+	}
 	for {
 		n, err := c.Conn.Read(p)
 		if err == nil || n > 0 || !c.reading.early(err) {

@@ -29,13 +29,17 @@ type gate struct {
 type conn struct {
 	net.Conn
 	gate *gate
-	idle atomic.Int64 // since when, in nanoseconds of the machine's time; 0 while busy
+	idle atomic.Int64 // since when, in nanoseconds of the machine's time; 0 while busy, ended when it takes no more requests
 	// spoke is true from the first byte on.
 	spoke atomic.Bool
 	once  sync.Once
 
 	reading, writing deadline
+	unread           []byte // what the lane has read for http.Server
 }
+
+// ended is the idle of a connection that is closed before another request came.
+const ended = -1
 
 // unbounded is more connections than a machine has memory for.
 const unbounded = 1 << 20
@@ -69,9 +73,12 @@ func (g *gate) admit(c *conn) bool {
 	defer g.mu.Unlock()
 	for !g.closed && len(g.conns) >= g.max {
 		g.crowded.Store(true)
-		oldest := g.oldest()
+		oldest, since := g.oldest()
 		if oldest == nil {
 			g.freed.Wait()
+			continue
+		}
+		if !oldest.idle.CompareAndSwap(since, ended) {
 			continue
 		}
 		g.mu.Unlock()
@@ -86,16 +93,14 @@ func (g *gate) admit(c *conn) bool {
 	return true
 }
 
-// oldest is the connection that is idle longest, nil when all are busy.
-func (g *gate) oldest() *conn {
-	var found *conn
-	var since int64
+// oldest is the connection that is idle longest, and since when; nil when all are busy.
+func (g *gate) oldest() (found *conn, since int64) {
 	for c := range g.conns {
-		if t := c.idle.Load(); t != 0 && (found == nil || t < since) {
+		if t := c.idle.Load(); t > 0 && (found == nil || t < since) {
 			found, since = c, t
 		}
 	}
-	return found
+	return found, since
 }
 
 // watch follows the states of connections, as the server reports them.
@@ -114,6 +119,11 @@ func (g *gate) watch(nc net.Conn, state http.ConnState) {
 		c.idle.Store(0)
 		return
 	}
+	g.rests(c)
+}
+
+// rests notes that a connection is idle from now on.
+func (g *gate) rests(c *conn) {
 	c.idle.Store(g.now().UnixNano())
 	if g.crowded.Load() {
 		g.mu.Lock()
@@ -122,28 +132,53 @@ func (g *gate) watch(nc net.Conn, state http.ConnState) {
 	}
 }
 
+// wakes notes that a connection is idle no more. It reports false when that comes too late: it is being closed.
+func (c *conn) wakes() bool { return c.idle.Swap(0) != ended }
+
+// dropIdle closes the connections that are idle.
+func (g *gate) dropIdle() {
+	g.drop(func(c *conn) bool {
+		since := c.idle.Load()
+		return since > 0 && c.idle.CompareAndSwap(since, ended)
+	})
+}
+
 // dropSilent closes the connections that never sent a byte. A stopping http.Server waits five seconds for each of
 // them, as some clients open connections that they may need later.
 func (g *gate) dropSilent() {
+	g.drop(func(c *conn) bool { return !c.spoke.Load() })
+}
+
+// dropAll closes all connections.
+func (g *gate) dropAll() {
+	g.drop(func(*conn) bool { return true })
+}
+
+// drop closes the connections for which which says so.
+func (g *gate) drop(which func(*conn) bool) {
 	g.mu.Lock()
-	var silent []*conn
+	var found []*conn
 	for c := range g.conns {
-		if !c.spoke.Load() {
-			silent = append(silent, c)
+		if which(c) {
+			found = append(found, c)
 		}
 	}
 	g.mu.Unlock()
-	for _, c := range silent {
+	for _, c := range found {
 		_ = c.Close() // it is gone in either case
 	}
 }
 
-// Close closes the listener and wakes Accept.
+// Close closes the listener and wakes Accept. The second time it does nothing.
 func (g *gate) Close() error {
 	g.mu.Lock()
+	closed := g.closed
 	g.closed = true
 	g.freed.Broadcast()
 	g.mu.Unlock()
+	if closed {
+		return nil
+	}
 	return g.Listener.Close()
 }
 

@@ -15,7 +15,7 @@ import (
 // stays for Limits.Drain, then takes no more, and requests in flight are finished for up to Limits.Stop. What is not
 // finished by then is cut off, which is an error. Closing kill, which may be nil, cuts everything off at once.
 //
-// With CertFile and KeyFile it speaks TLS, and HTTP/2 where the client can.
+// With CertFile and KeyFile it speaks TLS, and HTTP/2 where the client can. Without, what programs mostly send goes through the lane.
 func (s *Server) Run(ctx context.Context, ln net.Listener, kill <-chan struct{}) error {
 	limits := s.Limits.orDefaults()
 	gate := newGate(ln, limits.Connections, s.Now)
@@ -29,8 +29,11 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, kill <-chan struct{})
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // what broken clients do is no error of ours
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	serve := func() error { return srv.Serve(gate) }
-	if s.CertFile != "" {
+	var l *lane
+	serve := func() error { return srv.Serve(l) }
+	if s.CertFile == "" {
+		l = newLane(context.WithoutCancel(ctx), gate, srv.Handler, limits, s.Log)
+	} else {
 		pair, err := loadPair(s.CertFile, s.KeyFile, s.Now)
 		if err != nil {
 			return errors.Join(err, ln.Close())
@@ -45,40 +48,53 @@ func (s *Server) Run(ctx context.Context, ln net.Listener, kill <-chan struct{})
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
 	case <-kill:
-		return srv.Close()
+		return cut(srv, gate)
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	return s.stop(context.WithoutCancel(ctx), srv, gate, limits, kill)
+	return s.stop(context.WithoutCancel(ctx), srv, gate, l, limits, kill)
+}
+
+// cut ends all connections at once.
+func cut(srv *http.Server, g *gate) error {
+	err := srv.Close()
+	g.dropAll()
+	return err
 }
 
 // silence is how long a stopping server waits for the first byte of a connection.
 const silence = 200 * time.Millisecond
 
-// stop ends a server in order.
-func (s *Server) stop(ctx context.Context, srv *http.Server, gate *gate, limits Limits, kill <-chan struct{}) error {
+// stop ends a server in order; l is nil without a lane.
+func (s *Server) stop(ctx context.Context, srv *http.Server, gate *gate, l *lane, limits Limits, kill <-chan struct{}) error {
 	if limits.Drain > 0 {
 		linger := time.NewTimer(limits.Drain)
 		defer linger.Stop()
 		select {
 		case <-linger.C:
 		case <-kill:
-			return srv.Close()
+			return cut(srv, gate)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, limits.Stop)
 	defer cancel()
 	finished := make(chan error, 1)
-	go func() { finished <- srv.Shutdown(ctx) }()
+	go func() {
+		var err error
+		if l != nil {
+			err = l.drain(ctx)
+		}
+		finished <- errors.Join(err, srv.Shutdown(ctx))
+	}()
 	defer time.AfterFunc(silence, gate.dropSilent).Stop()
 	select {
 	case err := <-finished:
 		if err != nil {
-			return errors.Join(fmt.Errorf("requests were cut off after %v: %w", limits.Stop, err), srv.Close())
+			return errors.Join(fmt.Errorf("requests were cut off after %v: %w", limits.Stop, err), cut(srv, gate))
 		}
 		return nil
 	case <-kill:
-		return srv.Close()
+		return cut(srv, gate)
 	}
 }
 
