@@ -156,11 +156,11 @@ func (r *ring) at(now time.Time) *present {
 // there.
 func (t *Tokens) ring(ctx context.Context, poolID string) (*ring, error) {
 	for range issueTries {
-		p, keys, r, err := t.look(ctx, poolID)
+		_, _, r, err := t.look(ctx, poolID)
 		if err != nil || r != nil {
 			return r, err
 		}
-		if err := t.make(ctx, p, token.Missing(keys)); err != nil && !errors.Is(err, store.ErrStale) {
+		if err := t.make(ctx, poolID); err != nil && !errors.Is(err, store.ErrStale) {
 			return nil, err
 		}
 	}
@@ -238,20 +238,25 @@ func (r *ring) hold(k *token.Key) (held, error) {
 	return held{Key: k, signing: key}, err
 }
 
-// make makes the first keys of the uses that a pool lacks. Another node may do the same now: the first ones stay.
-func (t *Tokens) make(ctx context.Context, p *pool.Pool, uses []token.Use) error {
+// make makes the first keys of the uses that a pool lacks. Another node may do the same now: the first ones stay. On this one the first
+// caller makes them, which takes long, and the others wait: a crowd that each made its own would take minutes.
+func (t *Tokens) make(ctx context.Context, poolID string) error {
 	t.making.Lock()
 	defer t.making.Unlock()
+	p, keys, r, err := t.look(ctx, poolID)
+	if err != nil || r != nil {
+		return err
+	}
 	now := t.Clock.Now()
+	uses := token.Missing(keys)
 	fresh := make([]*token.Key, len(uses))
 	for i, use := range uses {
-		var err error
 		if fresh[i], err = t.draw(p, use, now); err != nil {
 			return err
 		}
 		fresh[i].Ordinal, fresh[i].From = 1, now
 	}
-	err := t.Store.Update(ctx, store.Scope{Pool: p}, func(tx store.Tx) error {
+	err = t.Store.Update(ctx, store.Scope{Pool: p}, func(tx store.Tx) error {
 		for _, k := range fresh {
 			if _, err := tx.SigningKeys().Add(k); err != nil {
 				return err

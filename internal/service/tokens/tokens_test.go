@@ -309,11 +309,21 @@ func TestRefreshAltered(t *testing.T) {
 	}
 }
 
-// TestManyFirstUses lets many requests on two nodes want the first keys of a pool at once: each finds the same ones.
+// TestManyFirstUses lets many requests on two nodes want the first keys of a pool at once: each finds the same ones, and those who wait
+// make none of their own.
 func TestManyFirstUses(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	nodes := []*tokens.Tokens{w.node(), w.node()}
+	var made atomic.Int64
+	for _, n := range nodes {
+		generate := n.Generate
+		n.Generate = func(id string) (*jose.Key, error) {
+			made.Add(1)
+			time.Sleep(10 * time.Millisecond) // time for the others to come
+			return generate(id)
+		}
+	}
 	var group sync.WaitGroup
 	sets := make([]*tokens.Set, 16)
 	for i := range sets {
@@ -326,6 +336,7 @@ func TestManyFirstUses(t *testing.T) {
 	}
 	group.Wait()
 	want.Equal(t, len(w.keys()), 3)
+	want.True(t, made.Load() <= 4, "each node makes two signing keys at most, and %d were made", made.Load())
 	for _, set := range sets {
 		_, err1 := w.tokens.Open(t.Context(), set.Access, noon)
 		_, err2 := w.tokens.OpenRefresh(t.Context(), &pool.Pool{ID: poolID}, set.Refresh)
