@@ -57,10 +57,10 @@ func newConn(accepted net.Conn, g *gate) *conn {
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.unread != nil {
+	if len(c.unread) > 0 {
 		n := copy(p, c.unread)
 		if c.unread = c.unread[n:]; len(c.unread) == 0 {
-			c.unread = nil
+			c.unread = nil // it is no more needed
 		}
 		return n, nil
 	}

@@ -136,20 +136,22 @@ func (l *lane) serve(c *conn) {
 	source := c.RemoteAddr().String()
 	w := watch{conn: c, ended: make(chan struct{}, 1)}
 	buf := make([]byte, 0, piece)
-	for patience, behind := l.limits.HeaderIn, false; ; patience, behind = l.limits.Idle, true {
-		if len(buf) == 0 {
-			_ = c.SetReadDeadline(l.gate.now().Add(patience)) // of a closed connection, which the read finds
-			n, _ := c.Read(buf[:cap(buf)])
+	// http.Server waits for one byte of the first request, and for four behind an answer, so that it can overlook the ends of lines that some
+	// clients send behind a POST. Meanwhile the connection is idle.
+	for least, due := 1, l.gate.now().Add(l.limits.HeaderIn); ; least, due = overlooked, l.gate.now().Add(l.limits.Idle) {
+		for len(buf) < least {
+			if least > 1 {
+				l.gate.rests(c)
+			}
+			_ = c.SetReadDeadline(due) // of a closed connection, which the read finds
+			n, _ := c.Read(buf[len(buf):cap(buf)])
 			if !c.wakes() || n == 0 {
 				return
 			}
-			buf = buf[:n]
+			buf = buf[:len(buf)+n]
 		}
-		if behind { // Some clients end a POST with the end of a line, which http.Server overlooks, too.
+		if least > 1 {
 			buf = buf[:copy(buf, buf[lineEnds(buf):])]
-			if len(buf) == 0 {
-				continue
-			}
 		}
 		size := ordinary(buf)
 		if size == 0 {
@@ -169,9 +171,6 @@ func (l *lane) serve(c *conn) {
 			return
 		}
 		buf = append(buf[:copy(buf, buf[size:])], more...)
-		if len(buf) == 0 {
-			l.gate.rests(c)
-		}
 	}
 }
 
@@ -264,9 +263,12 @@ func ordinary(b []byte) int {
 	}
 }
 
-// lineEnds is how many of the first four bytes are the end of a line.
+// overlooked is how many bytes of ends of lines are overlooked behind a POST.
+const overlooked = 4
+
+// lineEnds is how many bytes are to be overlooked.
 func lineEnds(b []byte) (n int) {
-	for n < min(4, len(b)) && (b[n] == '\r' || b[n] == '\n') {
+	for n < min(overlooked, len(b)) && (b[n] == '\r' || b[n] == '\n') {
 		n++
 	}
 	return n

@@ -226,14 +226,20 @@ func TestLaneWalk(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			var pieces []string
 			var pauses []time.Duration
+			draw := func() time.Duration {
+				if r.IntN(2) == 0 {
+					return 0
+				}
+				return []time.Duration{10 * time.Millisecond, 500 * time.Millisecond, 4 * time.Second, 30 * time.Second, 150 * time.Second}[max(0, r.IntN(24)-19)]
+			}
 			for range 1 + r.IntN(5) {
 				rest := randomRequest(r)
-				pause := []time.Duration{10 * time.Millisecond, 500 * time.Millisecond, 4 * time.Second, 30 * time.Second, 150 * time.Second}[max(0, r.IntN(24)-19)]
-				if r.IntN(2) == 0 {
-					pause = 0
-				}
+				pause := draw()
 				for cuts := max(0, r.IntN(8)-5); cuts > 0 && len(rest) > 1; cuts-- {
 					n := 1 + r.IntN(len(rest)-1)
+					if r.IntN(4) == 0 {
+						n = min(n, 4)
+					}
 					pieces, pauses = append(pieces, rest[:n]), append(pauses, pause)
 					rest, pause = rest[n:], time.Duration(r.IntN(3))*time.Second
 				}
@@ -242,6 +248,9 @@ func TestLaneWalk(t *testing.T) {
 					n := len(pieces) - 1
 					pieces[n-1] += pieces[n]
 					pieces, pauses = pieces[:n], pauses[:n]
+				}
+				if r.IntN(8) == 0 {
+					pieces, pauses = append(pieces, []string{"\r\n", "\n", "\r\n\r\n", "\r\n\r\n\r\n"}[r.IntN(4)]), append(pauses, draw())
 				}
 			}
 			var got [2][]answered
@@ -418,6 +427,8 @@ func TestLaneDrains(t *testing.T) {
 		answer, err := http.ReadResponse(answers, nil)
 		want.NoError(t, err)
 		_, err = io.Copy(io.Discard, answer.Body)
+		want.NoError(t, err)
+		_, err = io.WriteString(idle, "\r\n") // which begins no request
 		want.NoError(t, err)
 		busy, late := ask("wait long")
 		silent, hesitant := s.dial(), s.dial()

@@ -84,7 +84,10 @@ func (s *Server) stop(ctx context.Context, srv *http.Server, gate *gate, l *lane
 		if l != nil {
 			err = l.drain(ctx)
 		}
-		finished <- errors.Join(err, srv.Shutdown(ctx))
+		if err == nil {
+			err = srv.Shutdown(ctx)
+		}
+		finished <- err
 	}()
 	defer time.AfterFunc(silence, gate.dropSilent).Stop()
 	select {

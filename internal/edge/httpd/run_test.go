@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,6 +167,35 @@ func TestKeepAlive(t *testing.T) {
 		want.True(t, !answer.Close, "the connection stays")
 		want.True(t, answer.Header.Get("Date") != "", "there is a date")
 		_ = text(t, answer)
+	}
+}
+
+// TestRunUsesTheLane: what is plain passes by http.Server, what is not goes to it, over the same connection.
+func TestRunUsesTheLane(t *testing.T) {
+	t.Parallel()
+	r := run(t)
+	var stack []byte
+	r.ops.update = func(context.Context) error {
+		stack = debug.Stack()
+		return nil
+	}
+	c := r.dial(t)
+	in := bufio.NewReader(c)
+	for _, send := range []struct {
+		request string
+		lane    bool
+	}{
+		{request(fmt.Sprintf("Content-Length: %d\r\n", len(update)), update), true},
+		{request("Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(update), update)), false},
+	} {
+		_, err := io.WriteString(c, send.request)
+		want.NoError(t, err)
+		answer, err := http.ReadResponse(in, nil)
+		want.NoError(t, err)
+		want.Equal(t, answer.StatusCode, 200)
+		_ = text(t, answer)
+		want.Equal(t, bytes.Contains(stack, []byte("httpd.(*lane)")), send.lane)
+		want.Equal(t, bytes.Contains(stack, []byte("http.serverHandler")), !send.lane)
 	}
 }
 
