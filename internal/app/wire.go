@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,15 +111,50 @@ func openStore(ctx context.Context, s *config.Storage, o sqlstore.Options) (*sql
 		return nil, err
 	}
 	o.ExternalCheckpoint = s.Checkpoint == "external"
-	if o.Cache = s.Cache << 20; o.Cache == 0 {
-		o.Cache = -1
-	}
 	if s.Postgres() {
 		o.DSN = s.Database.Reveal()
-	} else {
-		o.Path = databasePath(s)
+		return sqlstore.Open(ctx, o)
+	}
+	o.Path = databasePath(s)
+	n, auto, err := s.CacheSize()
+	switch {
+	case err != nil:
+		return nil, err
+	case auto:
+		o.MostCache = cacheShare(os.ReadFile)
+	case n == 0:
+		o.Cache = -1
+	default:
+		o.Cache = n << 20
 	}
 	return sqlstore.Open(ctx, o)
+}
+
+// cacheShare is the most memory, in bytes, that a cache takes by itself: a quarter of what there is for this process, in its container or
+// else in the machine. Where no file of Linux tells how much that is, it is what a cache takes that few users fill.
+//
+// A library that finds out more (automemlimit) adds a fiftieth to the memory of a server at rest.
+func cacheShare(read func(path string) ([]byte, error)) int {
+	most := uint64(math.MaxUint64)
+	for _, path := range [...]string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} { // cgroups 2 and 1
+		text, err := read(path)
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil { // else "max"
+			most = min(most, n)
+		}
+	}
+	if text, err := read("/proc/meminfo"); err == nil {
+		var kib uint64
+		if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kib); err == nil {
+			most = min(most, kib<<10)
+		}
+	}
+	if most == math.MaxUint64 {
+		return 256 << 20
+	}
+	return int(min(most/4, math.MaxInt))
 }
 
 // keptFor is how long what was read of settings and keys serves before it is read again: for a second on a database that several

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ type Storage struct {
 	KeyFile    string      `name:"key-file" yaml:"key-file" env:"POOLHOUSE_KEY_FILE" group:"storage" placeholder:"FILE" help:"Key-encryption key: 32 bytes, base64 or hexadecimal, readable by you alone. Without it, poolhouse.key in the data folder, made at the first start."`
 	Key        secret.Text `name:"key" yaml:"key" env:"POOLHOUSE_KEY" group:"storage" placeholder:"KEY" help:"The key-encryption key itself; prefer the environment or a file to the command line."`
 	Checkpoint string      `name:"checkpoint" yaml:"checkpoint" env:"POOLHOUSE_CHECKPOINT" group:"storage" enum:"own,external" default:"own" help:"Who checkpoints SQLite's log: own, or external when a replication tool such as litestream does."`
-	Cache      int         `name:"cache" yaml:"cache" env:"POOLHOUSE_CACHE" group:"storage" placeholder:"MIB" default:"256" help:"Memory for copies of what was read from the SQLite file, in MiB; 32 at least, or 0 for none. It fills with use. PostgreSQL is always asked."`
+	Cache      string      `name:"cache" yaml:"cache" env:"POOLHOUSE_CACHE" group:"storage" placeholder:"MIB" default:"auto" help:"Memory for copies of what was read from the SQLite file, in MiB; 32 at least, or 0 for none. auto is 1 KiB for each user that there is when the server starts, but 256 MiB at least, and at most a quarter of the memory that there is. It fills with use. PostgreSQL is always asked."`
 }
 
 // Place is what the server pretends to be a part of.
@@ -171,10 +172,13 @@ func (c *Config) Check() error {
 	for _, n := range []struct {
 		name         string
 		value, least int
-	}{{"cache", c.Cache, 0}, {"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"password-failures", c.PasswordFailures, 0}, {"rate-ceiling", c.RateCeiling, 0}} {
+	}{{"max-in-flight", c.MaxInFlight, 0}, {"source-rate", c.SourceRate, 0}, {"user-rate", c.UserRate, 0}, {"pool-rate", c.PoolRate, 0}, {"password-failures", c.PasswordFailures, 0}, {"rate-ceiling", c.RateCeiling, 0}} {
 		if n.value < n.least {
 			return fmt.Errorf("%s: %d is less than %d", n.name, n.value, n.least)
 		}
+	}
+	if _, _, err := c.CacheSize(); err != nil {
+		return err
 	}
 	for _, cidr := range c.SourceExempt {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
@@ -188,6 +192,18 @@ func (c *Config) Check() error {
 		return fmt.Errorf("drain: %s is less than nothing", c.Drain)
 	}
 	return nil
+}
+
+// CacheSize is Storage.Cache in MiB; auto says that the number of users decides.
+func (s *Storage) CacheSize() (size int, auto bool, err error) {
+	if s.Cache == "auto" || s.Cache == "" {
+		return 0, true, nil
+	}
+	n, err := strconv.ParseUint(s.Cache, 10, 31)
+	if err != nil {
+		return 0, false, fmt.Errorf("cache: %q is neither a number of MiB nor auto", s.Cache)
+	}
+	return int(n), false, nil
 }
 
 // kmsURL is the address in kms-endpoint, "" for AWS and for the server's own key.

@@ -94,6 +94,27 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestCacheSize(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		text string
+		size int
+		auto bool
+	}{{"", 0, true}, {"cache: auto", 0, true}, {"cache: 0", 0, false}, {"cache: 512", 512, false}, {`cache: "64"`, 64, false}} {
+		file, err := config.Parse([]byte(row.text))
+		want.NoError(t, err)
+		c := config.Defaults()
+		_, err = config.Settle(&c, file, never, none)
+		want.NoError(t, err)
+		want.NoError(t, c.Check())
+		size, auto, err := c.CacheSize()
+		want.NoError(t, err)
+		if size != row.size || auto != row.auto {
+			t.Errorf("%s: %d, %v", row.text, size, auto)
+		}
+	}
+}
+
 func TestEmptyFileIsFine(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "# nothing\n"} {
@@ -164,6 +185,9 @@ func TestCheck(t *testing.T) {
 		{"mail server", func(c *config.Config) { c.SMTPAddress = "mail" }, "smtp-address:"},
 		{"metrics", func(c *config.Config) { c.MetricsListen = "9230" }, "metrics-listen:"},
 		{"drain", func(c *config.Config) { c.Drain = -1 }, "drain:"},
+		{"cache", func(c *config.Config) { c.Cache = "-1" }, `cache: "-1" is neither a number of MiB nor auto`},
+		{"cache", func(c *config.Config) { c.Cache = "much" }, "cache:"},
+		{"cache", func(c *config.Config) { c.Cache = "4294967296" }, "cache:"},
 		{"key-rotation", func(c *config.Config) { c.KeyRotation = 47 * time.Hour }, "key-rotation: 47h0m0s is less than 48h0m0s"},
 		{"key-rotation", func(c *config.Config) { c.KeyRotation = -time.Hour }, "key-rotation:"},
 	} {

@@ -1,6 +1,9 @@
 package sqlstore
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +14,7 @@ import (
 	"github.com/poolhouse/poolhouse/internal/domain/user"
 	"github.com/poolhouse/poolhouse/internal/domain/verify"
 	"github.com/poolhouse/poolhouse/internal/kit/contact"
+	"github.com/poolhouse/poolhouse/internal/port/store"
 )
 
 // cache holds copies of rows of an SQLite file: users, the names that lead to them, what a sign-in asks about them,
@@ -32,6 +36,29 @@ type cache struct {
 
 // mostKept is the size of the greatest entry. The library ignores greater ones.
 const mostKept = 60 << 10
+
+// What a cache takes that nobody has set, in bytes. A copy of a user with nine attributes and of the name that leads there are 700.
+const (
+	forUser    = 1 << 10
+	leastCache = 32 << 20
+	usualCache = 256 << 20
+)
+
+// cacheSize is the size of the cache. The number of the last row is that of the users, or a little more where some have gone.
+func (s *Store) cacheSize(ctx context.Context, c *session) (int, error) {
+	if s.o.Cache > 0 {
+		return s.o.Cache, nil
+	}
+	users, err := (&transaction{s: s, ctx: ctx, db: c}).count(`SELECT rowid FROM users ORDER BY rowid DESC LIMIT 1`)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, fmt.Errorf("count users: %w", err)
+	}
+	size := max(usualCache, users*forUser)
+	if s.o.MostCache > 0 {
+		size = min(size, max(leastCache, s.o.MostCache))
+	}
+	return size, nil
+}
 
 func newCache(size int, commits *atomic.Uint64) *cache {
 	return &cache{commits: commits, kept: fastcache.New(size)}

@@ -23,6 +23,31 @@ import (
 	"github.com/poolhouse/poolhouse/internal/testing/want"
 )
 
+// TestCacheSize: a cache of which nobody says how large it is has room for all users, within bounds.
+func TestCacheSize(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	s := open(t, Options{})
+	populate(t, s, 1)
+	for _, c := range []struct{ set, most, users, size int }{
+		{0, 0, 1, 256 * mib},
+		{0, 0, 1_000_000, 1_024_000_000},
+		{0, 600 * mib, 1_000_000, 600 * mib},
+		{0, 128 * mib, 1, 128 * mib},
+		{0, mib, 1, 32 * mib},
+		{40 * mib, 32 * mib, 1_000_000, 40 * mib},
+	} {
+		_, err := s.db.ExecContext(t.Context(), `UPDATE users SET rowid = $1`, c.users)
+		want.NoError(t, err)
+		s.o.Cache, s.o.MostCache = c.set, c.most
+		got, err := s.cacheSize(t.Context(), s.writer.c)
+		want.NoError(t, err)
+		if got != c.size {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
 // TestCacheAnswers asks twice for everything of which copies are kept, and looks into the cache whether the second answer
 // can come from there. What is answered is the same.
 func TestCacheAnswers(t *testing.T) {

@@ -58,9 +58,12 @@ type Options struct {
 	ExternalCheckpoint bool
 	// MaxGroup is how many updates SQLite commits together at most; 0 means 512.
 	MaxGroup int
-	// Cache is how many bytes of memory copies of rows of an SQLite file take at most; 0 means 256 MiB, and less than 32 MiB
-	// is rounded up to it. Negative: none are kept.
+	// Cache is how many bytes of memory copies of rows of an SQLite file take at most; 0 means 1 KiB for each user in the file when
+	// it is opened, which is room for all of them, but 256 MiB at least and MostCache at most. Less than 32 MiB is rounded up to it.
+	// Negative: none are kept.
 	Cache int
+	// MostCache bounds what Cache chooses by itself; 0: no bound.
+	MostCache int
 	// Linger is how long an update of an SQLite file waits for others now, to share its commit with them. It is for times when
 	// requests wait for a computation, one behind the other: they would get here one by one, and a commit for each would cost
 	// the processors a tenth of their time. Nil: never.
@@ -251,9 +254,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Readers <= 0 {
 		o.Readers = defaultReaders()
-	}
-	if o.Cache == 0 {
-		o.Cache = 256 << 20
 	}
 	if o.Linger == nil {
 		o.Linger = func() time.Duration { return 0 }

@@ -87,8 +87,12 @@ func startWriter(ctx context.Context, s *Store) (*writer, error) {
 			return nil, errors.Join(err, c.close())
 		}
 	}
-	if s.o.Cache > 0 {
-		s.cache = newCache(s.o.Cache, &w.commits)
+	if s.o.Cache >= 0 {
+		size, err := s.cacheSize(run, c)
+		if err != nil {
+			return nil, errors.Join(err, w.end())
+		}
+		s.cache = newCache(size, &w.commits)
 	}
 	go w.loop()
 	return w, nil
@@ -177,6 +181,10 @@ func (w *writer) close() error {
 	w.rouse()
 	<-w.stopped
 	w.role.Lock() // never to be given back
+	return w.end()
+}
+
+func (w *writer) end() error {
 	var errs []error
 	if w.log != nil {
 		errs = append(errs, w.log.close())

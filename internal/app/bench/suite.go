@@ -252,7 +252,7 @@ func (f *filled) on(s *Server, creds Credentials) *target {
 }
 
 // warmth is how many requests warm fills a server's caches with at most.
-const warmth = 100_000
+const warmth = 1_000_000
 
 // warm asks for every user once, or for as many as warmth: a server that has just started reads what it has not seen yet from its file.
 func (r *runner) warm(ctx context.Context, t *target, name string) error {

@@ -321,14 +321,14 @@ func (s *Suite) method(b *strings.Builder) {
 - **Crowd.** The load of a row, in turns beside idle connections, on which one request was answered, and slow ones, half of which send their heads and half their bodies, a byte a second; and without them.
 - **Hostile bodies.** Each %d times over new connections, one after the other, from before connecting to the end of the answer. The server's resident set is read before,
   every millisecond, and after; the growth is the most that one body caused.
-- **Growth.** A database and a server for each number of users; all run, and take turns of %s. Before that, and before the rows, a request for each user (50,000 at most) fills the
+- **Growth.** A database and a server for each number of users; all run, and take turns of %s. Before that, and before the rows, a request for each user (%s at most) fills the
   caches of a server that has just started.
 - **Start.** The median of %d starts on a database that exists, from before the process is made to the end of the answer to a first request (ListUserPools, or AdminGetUser where there are users), which is
   tried every 0.2 ms. Memory at rest is read some seconds after the last of them.
 - **Users** are written straight into the database, without passwords.
 - **pgbench** runs one transaction a time for each client with prepared statements: the version of the pool `+"`FOR SHARE`"+`, the user by name `+"`FOR UPDATE`"+`, the update, the journal's line, commit. It
   has the same rounds as the server, with as many clients as the server has connections from callers and with as many as it opens to PostgreSQL itself.
-`, s.Duration, s.Rounds, s.Duration/2, overloadFactor, s.Duration, probeRate, probeLines, hostileTimes, s.Duration/time.Duration(s.Rounds)/2, s.StartCount)
+`, s.Duration, s.Rounds, s.Duration/2, overloadFactor, s.Duration, probeRate, probeLines, hostileTimes, s.Duration/time.Duration(s.Rounds)/2, thousands(warmth), s.StartCount)
 }
 
 func inMillis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
