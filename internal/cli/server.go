@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/poolhouse/poolhouse/internal/app"
 	"github.com/poolhouse/poolhouse/internal/config"
@@ -85,6 +86,9 @@ const collectAt = 300
 // between 2,000 and 10,000 updates a second. GOMAXPROCS in the environment overrides it.
 const waiting = 1
 
+// settled is when the start is over, so that the memory that only it has needed can go back: a megabyte of thirty.
+const settled = time.Second
+
 // serve runs a server until a signal ends it or its database fails.
 func serve(ctx context.Context, o app.Options, s Streams, greet func(*app.App) error) (err error) {
 	if os.Getenv("GOGC") == "" {
@@ -108,6 +112,7 @@ func serve(ctx context.Context, o app.Options, s Streams, greet func(*app.App) e
 	}
 	// From the first signal on, the next one has the system's meaning: it ends the process at once.
 	context.AfterFunc(ctx, stop)
+	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
 	return a.Run(ctx, func() error { return greet(a) })
 }
 
